@@ -1,0 +1,87 @@
+// Command nut is all programs of this project in one binary. It runs the one that
+// it is called as (a link named upsc is upsc), or the one that its first argument
+// names; called as nut alone it lists them.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gonut/internal/program"
+)
+
+func main() {
+	err := run(context.Background(), program.Env{
+		Args:   os.Args,
+		Stdin:  os.Stdin,
+		Stdout: os.Stdout,
+		Stderr: os.Stderr,
+		Getenv: os.Getenv,
+		Listen: (&net.ListenConfig{}).Listen,
+		Dial:   (&net.Dialer{}).DialContext,
+	})
+	os.Exit(program.Code(err, os.Stderr))
+}
+
+// run finds the program and runs it.
+func run(ctx context.Context, e program.Env) error {
+	name := "nut"
+	if len(e.Args) > 0 {
+		name = strings.TrimSuffix(filepath.Base(e.Args[0]), ".exe")
+	}
+	if p, ok := find(name); ok {
+		e.Args = slices.Concat([]string{name}, e.Args[1:])
+		return p.Run(ctx, e)
+	}
+	if len(e.Args) < 2 || e.Args[1] == "-h" || e.Args[1] == "--help" || e.Args[1] == "help" {
+		list(e.Stdout)
+		return nil
+	}
+	p, ok := find(e.Args[1])
+	if !ok {
+		return program.Exitf(2, "nut: no program %q; nut alone lists them%s", e.Args[1], suggestion(e.Args[1]))
+	}
+	e.Args = e.Args[1:]
+	return p.Run(ctx, e)
+}
+
+func find(name string) (program.Program, bool) {
+	for _, g := range groups() {
+		for _, p := range g.programs {
+			if p.Name == name || slices.Contains(p.Aliases, name) {
+				return p, true
+			}
+		}
+	}
+	return program.Program{}, false
+}
+
+func suggestion(name string) string {
+	var names []string
+	for _, g := range groups() {
+		for _, p := range g.programs {
+			names = append(names, p.Name)
+		}
+	}
+	if s := program.Nearest(name, names); s != "" {
+		return fmt.Sprintf(" (did you mean %s?)", s)
+	}
+	return ""
+}
+
+func list(w io.Writer) {
+	fmt.Fprintln(w, "nut: Network UPS Tools in one binary")
+	fmt.Fprintln(w, "\nusage: nut PROGRAM [ARGUMENTS…], or a link of the program's name to this binary")
+	for _, g := range groups() {
+		fmt.Fprintf(w, "\n%s\n", g.title)
+		for _, p := range g.programs {
+			fmt.Fprintf(w, "  %-14s %s\n", p.Name, p.Summary)
+		}
+	}
+}

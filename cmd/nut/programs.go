@@ -1,0 +1,19 @@
+package main
+
+import "gonut/internal/program"
+
+// A group is some programs under a title, in the order in which nut lists them.
+type group struct {
+	title    string
+	programs []program.Program
+}
+
+// groups is the table of all programs in the binary.
+func groups() []group {
+	return []group{
+		{"Servers and monitors", []program.Program{}},
+		{"Clients", []program.Program{}},
+		{"Drivers", []program.Program{}},
+		{"Tools", []program.Program{}},
+	}
+}

@@ -1,0 +1,3 @@
+module gonut
+
+go 1.26

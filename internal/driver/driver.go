@@ -1,0 +1,162 @@
+// Package driver is what every driver shares: the interface to a device, the
+// session that keeps it open and its state current, the rules of ups.status, the
+// options of ups.conf and the driver socket. It knows no device; each driver
+// program has a package of its own below drivers.
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"gonut/internal/ups"
+)
+
+// A Driver is one driver program.
+type Driver struct {
+	Name, Version string
+	Description   string   // the banner's words, such as "Device simulation and repeater driver"
+	Aliases       []string // other values of "driver =" that mean this one
+	Options       []Option // what -x and ups.conf may say beyond the common ones
+	// Open opens the device. An error is final for this attempt; the session
+	// tries again unless it wraps ErrConfig.
+	Open func(ctx context.Context, o Values, log *slog.Logger) (Device, error)
+}
+
+// An Option is one option of a driver, beyond those that all drivers have.
+type Option struct {
+	Name   string
+	Help   string
+	Flag   bool // takes no value
+	Secret bool // never published or logged
+	Live   bool // may change while the driver runs
+}
+
+// Values are the options that a device was given. Names are lower case.
+type Values struct {
+	UPS  string // the name of the section in ups.conf
+	Port string
+	// Set holds the options of the driver that were given; flags have the value "".
+	Set map[string]string
+	// ConfPath is the folder of the configuration files.
+	ConfPath string
+}
+
+// Get returns the value of an option, empty if it was not given.
+func (v Values) Get(name string) string { return v.Set[name] }
+
+// Has reports whether an option was given.
+func (v Values) Has(name string) bool { _, ok := v.Set[name]; return ok }
+
+// A Depth says how much a Poll has to read.
+type Depth uint8
+
+// The depths of a poll.
+const (
+	Init  Depth = iota // everything, and which variables and commands exist; once after Open
+	Quick              // what decides ups.status
+	Full               // everything that may change
+)
+
+// What a Device may report. Errors wrap these.
+var (
+	// ErrGone means that the device has to be opened again.
+	ErrGone = errors.New("device is gone")
+	// ErrConfig means that trying again is useless until the configuration changes.
+	ErrConfig = errors.New("wrong configuration")
+	// ErrUnknown means that the device has no such command or variable.
+	ErrUnknown = errors.New("unknown to this device")
+	// ErrInvalid means that the value or parameter is not allowed.
+	ErrInvalid = errors.New("invalid value")
+	// ErrFailed means that the device refused or did not answer.
+	ErrFailed = errors.New("device failed")
+)
+
+// A Device is one open connection to one piece of hardware. The session calls its
+// methods from a single goroutine, so a Device needs no locks; if it has a reader
+// of its own, that hands raw data to Poll through a channel.
+type Device interface {
+	// Poll adds what it read to u. An error makes the data stale; one that wraps
+	// ErrGone makes the session close the device and open it again.
+	Poll(ctx context.Context, d Depth, u *Update) error
+	// Wake receives when the device has spoken first. It may be nil.
+	Wake() <-chan struct{}
+	// Command performs an instant command. "shutdown.default" is what the
+	// device does when nobody chose otherwise.
+	Command(ctx context.Context, name, param string) error
+	// Set gives a variable a value.
+	Set(ctx context.Context, name, value string) error
+	// Close gives the hardware back. It is called exactly once.
+	Close() error
+}
+
+// A Writable says what clients may set a variable to.
+type Writable struct {
+	String bool // text of at most MaxLen bytes; otherwise a number
+	MaxLen int
+	Enum   []string
+	Ranges []ups.Range
+}
+
+// An Update collects what one poll learned; the session applies it in one step.
+// What a poll does not mention keeps its value; flags and alarms do not: each
+// poll states all of them that hold, see Keep.
+type Update struct {
+	changes []ups.Change
+	status  []string
+	alarms  []string
+	keep    bool
+}
+
+// Set gives a variable a value.
+func (u *Update) Set(name, value string) {
+	u.changes = append(u.changes, ups.Set(name, value))
+}
+
+// Setf gives a variable a formatted value.
+func (u *Update) Setf(name, format string, args ...any) {
+	u.Set(name, fmt.Sprintf(format, args...))
+}
+
+// Delete makes a variable unknown.
+func (u *Update) Delete(name string) {
+	u.changes = append(u.changes, ups.Change{Op: ups.DelInfo, Name: name})
+}
+
+// Status adds tokens to ups.status. The session adds what is its own business:
+// ALARM, LB by ignorelb, CHRG and DISCHRG by the charge's trend.
+func (u *Update) Status(tokens ...string) { u.status = append(u.status, tokens...) }
+
+// Alarm adds a sentence to ups.alarm.
+func (u *Update) Alarm(text string) { u.alarms = append(u.alarms, text) }
+
+// Keep says that this poll learned nothing about status and alarms: those of the
+// poll before remain.
+func (u *Update) Keep() { u.keep = true }
+
+// Command makes instant commands known.
+func (u *Update) Command(names ...string) {
+	for _, n := range names {
+		u.changes = append(u.changes, ups.Change{Op: ups.AddCmd, Name: n})
+	}
+}
+
+// DeleteCommand makes an instant command unknown.
+func (u *Update) DeleteCommand(name string) {
+	u.changes = append(u.changes, ups.Change{Op: ups.DelCmd, Name: name})
+}
+
+// Writable says what clients may set a variable to. The variable must have a
+// value already.
+func (u *Update) Writable(name string, w Writable) {
+	f := ups.RW | ups.Number
+	if w.String {
+		f = ups.RW | ups.String
+	}
+	v := ups.Variable{Name: name, Flags: f, MaxLen: w.MaxLen, Enum: w.Enum, Ranges: w.Ranges}
+	u.changes = append(u.changes, v.Changes()[1:]...)
+}
+
+// Change adds changes as they are.
+func (u *Update) Change(cs ...ups.Change) { u.changes = append(u.changes, cs...) }

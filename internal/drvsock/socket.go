@@ -1,0 +1,54 @@
+package drvsock
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+)
+
+// A Dialer connects to the driver of a ups. Its connection is a unix socket
+// between processes and memory within one.
+type Dialer func(ctx context.Context) (net.Conn, error)
+
+// Path returns where the socket of a driver lives.
+func Path(statePath, driver, upsName string) string {
+	return filepath.Join(statePath, driver+"-"+upsName)
+}
+
+// DialPath returns a Dialer for the unix socket at path.
+func DialPath(path string) Dialer {
+	return func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+}
+
+// Listen opens the socket at path with mode 0660, as C's drivers do, in place of
+// a file of that name that nobody serves. A socket that somebody does serve is an
+// error.
+func Listen(ctx context.Context, path string) (net.Listener, error) {
+	if fi, err := os.Lstat(path); err == nil {
+		if fi.Mode()&os.ModeSocket == 0 {
+			return nil, fmt.Errorf("listen on %s: the file is in the way and is not a socket; remove it", path)
+		}
+		if c, err := DialPath(path)(ctx); err == nil {
+			c.Close()
+			return nil, fmt.Errorf("listen on %s: another driver serves this socket", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("remove stale socket: %w", err)
+		}
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
