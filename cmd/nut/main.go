@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"gonut/internal/program"
+	"gonut/internal/words"
 )
 
 func main() {
@@ -69,7 +70,7 @@ func suggestion(name string) string {
 			names = append(names, p.Name)
 		}
 	}
-	if s := program.Nearest(name, names); s != "" {
+	if s := words.Nearest(name, names); s != "" {
 		return fmt.Sprintf(" (did you mean %s?)", s)
 	}
 	return ""
