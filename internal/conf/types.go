@@ -132,7 +132,8 @@ type UPSMon struct {
 	CertHosts     []CertHost
 	CertVerify    bool
 	ForceSSL      bool
-	DebugMin      int // -1: not set
+	DebugMin      int          // -1: not set
+	Rules         MonitorRules // beyond NUT
 }
 
 // A CertHost is one CERTHOST line: the TLS rule of one server.
