@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"gonut/internal/ups"
 )
@@ -22,6 +23,20 @@ type Driver struct {
 	// Open opens the device. An error is final for this attempt; the session
 	// tries again unless it wraps ErrConfig.
 	Open func(ctx context.Context, o Values, log *slog.Logger) (Device, error)
+	// FullEvery is how often a Poll is Full; those between are Quick. Zero means
+	// that each is Full. An option "pollfreq" (seconds), if given, beats it.
+	FullEvery time.Duration
+	// CallLimit is how long one call of a Device, or Open, may take before it is
+	// given up for hung; 0 means DefaultCallLimit.
+	CallLimit time.Duration
+	// Hotplug, if not nil, returns a channel that receives whenever a device may
+	// have appeared, so that a lost one is opened again at once. It is called
+	// once; the channel is fed until ctx ends. Without it, and in case it missed
+	// something, the session tries every two seconds.
+	Hotplug func(ctx context.Context, o Values, log *slog.Logger) <-chan struct{}
+	// ShutdownCommands are tried for "-k" and "driver.killpower" when ups.conf has
+	// no sdcommands; empty means shutdown.default.
+	ShutdownCommands []string
 }
 
 // An Option is one option of a driver, beyond those that all drivers have.
@@ -103,10 +118,11 @@ type Writable struct {
 // What a poll does not mention keeps its value; flags and alarms do not: each
 // poll states all of them that hold, see Keep.
 type Update struct {
-	changes []ups.Change
-	status  []string
-	alarms  []string
-	keep    bool
+	changes   []ups.Change
+	status    []string
+	alarms    []string
+	buzzwords []string
+	keep      bool
 }
 
 // Set gives a variable a value.
@@ -130,6 +146,9 @@ func (u *Update) Status(tokens ...string) { u.status = append(u.status, tokens..
 
 // Alarm adds a sentence to ups.alarm.
 func (u *Update) Alarm(text string) { u.alarms = append(u.alarms, text) }
+
+// Buzzwords adds the vendor's own words for the mode that the device works in.
+func (u *Update) Buzzwords(ws ...string) { u.buzzwords = append(u.buzzwords, ws...) }
 
 // Keep says that this poll learned nothing about status and alarms: those of the
 // poll before remain.
