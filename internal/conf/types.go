@@ -1,7 +1,7 @@
 // Package conf reads every configuration file of NUT into typed, checked values.
 // Parsers take bytes and a name and return a value, warnings and an error, each
-// with file and line; they open nothing and keep nothing. What a value means is
-// decided by the program that asked for it.
+// with file and line; they open nothing (ReadFile does that for them) and keep
+// nothing. What a value means is decided by the program that asked for it.
 package conf
 
 import (

@@ -42,6 +42,10 @@ type Lexer struct {
 	n       int    // words completed
 	begin   int    // where the current word starts in buf
 	dropped int    // bytes refused in this record
+	cut     bool   // a limit was exceeded in this record
+	lines   int    // line feeds within this record
+	opened  int    // of those, before the last quoted word
+	spanned bool   // a quoted word held a line feed; opened stays with the first such word
 	buf     []byte // the words of the record, end to end
 	ends    [MaxWords]uint16
 }
@@ -121,11 +125,13 @@ func (l *Lexer) Words() []string {
 }
 
 // Dropped is the number of bytes of the record that the grammar refuses: control
-// bytes and bytes above 0x7F.
+// bytes, the line feed apart, and bytes above 0x7F.
 func (l *Lexer) Dropped() int { return l.dropped }
 
-// step handles one byte. The table is server.md §1.1.1 of the reference, row for
-// row.
+// Cut reports whether the record lost bytes or words to the limits of the grammar.
+func (l *Lexer) Cut() bool { return l.cut }
+
+// step handles one byte, as C's state machine does, cell for cell.
 func (l *Lexer) step(c byte) (done bool, err error) {
 	switch l.state {
 	case start:
@@ -139,6 +145,9 @@ func (l *Lexer) step(c byte) (done bool, err error) {
 			l.state = wordEscape
 		case c == '"':
 			l.state = quoted
+			if !l.spanned {
+				l.opened = l.lines
+			}
 		case c == '=':
 			l.put(c)
 			l.emit()
@@ -169,7 +178,9 @@ func (l *Lexer) step(c byte) (done bool, err error) {
 			l.put(c)
 		}
 	case wordEscape:
-		if c != '\n' {
+		if c == '\n' {
+			l.lines++
+		} else {
 			l.put(c)
 		}
 		l.state = word
@@ -184,11 +195,16 @@ func (l *Lexer) step(c byte) (done bool, err error) {
 		case '"':
 			l.emit()
 			l.state = start
+		case '\n':
+			l.lines++
+			l.spanned = true
 		default:
 			l.put(c)
 		}
 	case quotedEscape:
-		if c != '\n' {
+		if c == '\n' { // wanted, so not a sign of a forgotten quote
+			l.lines++
+		} else {
 			l.put(c)
 		}
 		l.state = quoted
@@ -207,6 +223,7 @@ func (l *Lexer) put(c byte) {
 		return
 	}
 	if l.n == MaxWords || len(l.buf)-l.begin >= MaxWord {
+		l.cut = true
 		return
 	}
 	l.buf = append(l.buf, c)
@@ -214,6 +231,7 @@ func (l *Lexer) put(c byte) {
 
 func (l *Lexer) emit() {
 	if l.n == MaxWords {
+		l.cut = true
 		return
 	}
 	l.ends[l.n] = uint16(len(l.buf))
@@ -223,7 +241,8 @@ func (l *Lexer) emit() {
 
 func (l *Lexer) clear() {
 	l.ended = false
-	l.n, l.begin, l.dropped = 0, 0, 0
+	l.n, l.begin, l.dropped, l.cut = 0, 0, 0, false
+	l.lines, l.opened, l.spanned = 0, 0, false
 	l.buf = l.buf[:0]
 }
 

@@ -67,6 +67,9 @@ func (s *Scanner) feed(chunk []byte) (done bool, problem error) {
 		var err error
 		if chunk, err = s.r.ReadSlice('\n'); err != nil && err != bufio.ErrBufferFull {
 			s.eof = true
+			if err != io.EOF {
+				s.err = err
+			}
 			break
 		}
 		if len(chunk) > 0 && chunk[len(chunk)-1] == '\n' {
@@ -82,11 +85,22 @@ func (s *Scanner) Words() []string { return s.lex.Words() }
 // Line is the number, from 1, of the line on which the record began.
 func (s *Scanner) Line() int { return s.begin }
 
+// QuoteLine is the line on which a quote was opened: that of the first quoted word
+// that goes over a line end, or else of the last quoted word.
+func (s *Scanner) QuoteLine() int { return s.begin + s.lex.opened }
+
+// Spans reports whether a quoted word goes over a line end that no backslash
+// precedes. Such line ends vanish from the word.
+func (s *Scanner) Spans() bool { return s.lex.spanned }
+
 // Problem tells what is wrong with the record, nil if nothing is.
 func (s *Scanner) Problem() error { return s.problem }
 
 // Dropped is the number of bytes of the record that the grammar refuses.
 func (s *Scanner) Dropped() int { return s.lex.Dropped() }
+
+// Cut reports whether the record lost bytes or words to the limits of the grammar.
+func (s *Scanner) Cut() bool { return s.lex.Cut() }
 
 // Err is the error that ended reading, nil at the end of the file.
 func (s *Scanner) Err() error { return s.err }
