@@ -1,0 +1,52 @@
+package daemon
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// processNames returns the names by which a process may be known, or nothing if
+// the system does not tell: what the kernel calls it (15 bytes of it), its file,
+// the name it was called by and, if that is the name of this many-in-one binary,
+// the program that it was told to be.
+func processNames(pid int) []string {
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	var names []string
+	var args []string
+	if b, err := os.ReadFile(filepath.Join(dir, "cmdline")); err == nil && len(b) > 0 {
+		args = strings.Split(string(b), "\x00")
+		names = append(names, filepath.Base(args[0]))
+		if len(args) > 1 && isSelf(names[0]) {
+			names = append([]string{args[1]}, names...)
+		}
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "comm")); err == nil {
+		names = append(names, strings.TrimSuffix(string(b), "\n"))
+	}
+	if l, err := os.Readlink(filepath.Join(dir, "exe")); err == nil {
+		names = append(names, strings.TrimSuffix(filepath.Base(l), " (deleted)"))
+	}
+	return names
+}
+
+// isSelf reports whether name is that of the binary that holds all programs.
+func isSelf(name string) bool {
+	if name == "nut" {
+		return true
+	}
+	self, err := os.Executable()
+	return err == nil && name == filepath.Base(self)
+}
+
+// NameProcess makes ps, pidof and killall know this process as name although the
+// binary may be called otherwise. It does nothing where that is not possible.
+func NameProcess(name string) {
+	f, err := os.OpenFile("/proc/self/comm", os.O_WRONLY, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	f.WriteString(name)
+}

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package daemon
+
+// processNames returns nothing: this system does not tell.
+func processNames(int) []string { return nil }
+
+// NameProcess makes ps, pidof and killall know this process as name although the
+// binary may be called otherwise. It does nothing where that is not possible.
+func NameProcess(string) {}

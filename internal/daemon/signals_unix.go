@@ -1,0 +1,19 @@
+//go:build unix
+
+package daemon
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// signalSet returns the signals that end a daemon, and those that mean reload,
+// user 1 and user 2.
+func signalSet() (ends []os.Signal, orders [3]os.Signal) {
+	return []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT},
+		[3]os.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2}
+}
+
+// ignorePipe keeps a reader of standard output that went away from ending us.
+func ignorePipe() { signal.Ignore(syscall.SIGPIPE) }
