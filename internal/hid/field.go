@@ -1,0 +1,193 @@
+package hid
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+)
+
+// A Field is one value in a report.
+type Field struct {
+	Path   Path
+	Kind   Kind
+	Report byte
+	Offset int // in bits, behind the byte of the report's id
+	Size   int // in bits
+	Flags  uint32
+
+	Unit           uint32
+	Exponent       int // of ten, as declared
+	LogMin, LogMax int64
+	PhyMin, PhyMax int64
+	HasPhysical    bool // both limits were declared
+	AssumedMax     bool // LogMax was below LogMin and is now what it says without a sign
+}
+
+// Flags of a main item.
+const (
+	flagConstant = 0x01
+	flagNull     = 0x40 // values out of range mean "no value"
+)
+
+// Writable reports whether the device takes the field.
+func (f Field) Writable() bool { return f.Flags != flagConstant }
+
+// Bits takes the field out of a report, whose byte 0 is the id, as it is. It
+// reports false if the report is too short.
+func (f Field) Bits(report []byte) (uint64, bool) {
+	from := f.Offset + 8
+	if f.Size <= 0 || f.Offset < 0 || from+f.Size > len(report)*8 {
+		return 0, false
+	}
+	var v uint64
+	for i := range min(f.Size, 64) {
+		at := from + i
+		v |= uint64(report[at/8]>>(at%8)&1) << i
+	}
+	return v, true
+}
+
+// AllOnes reports whether all bits of the field are set although its range knows
+// no negative numbers, which is how devices say that they do not know. Fields of
+// less than eight bits are flags and choices, and never say it.
+func (f Field) AllOnes(report []byte) bool {
+	v, ok := f.Bits(report)
+	return ok && f.Size >= 8 && f.LogMin >= 0 && bits.OnesCount64(v) == min(f.Size, 64)
+}
+
+// Null reports whether the device says by a value out of its range that it has
+// none, which it may only if the descriptor announced that.
+func (f Field) Null(report []byte) bool {
+	v, ok := f.Bits(report)
+	if !ok || f.Flags&flagNull == 0 || f.Size > 32 {
+		return false
+	}
+	n := int64(v)
+	if f.LogMin < 0 && v>>(f.Size-1)&1 == 1 {
+		n -= 1 << f.Size
+	}
+	return n < f.LogMin || n > f.LogMax
+}
+
+// Logical takes the field out of a report as the number that it stands for: only
+// as many bits as its range needs, because some devices leave rubbish in the
+// others, with a sign if the range has negative numbers, and within the range.
+func (f Field) Logical(report []byte) (int64, bool) {
+	raw, ok := f.Bits(report)
+	if !ok {
+		return 0, false
+	}
+	width := max(magnitude(f.LogMin), magnitude(f.LogMax))
+	v := int64(raw & (1<<width - 1))
+	if f.LogMin < 0 && raw>>width&1 == 1 {
+		v -= 1 << width
+	}
+	if f.LogMax >= f.LogMin {
+		v = min(max(v, f.LogMin), f.LogMax)
+	}
+	return v, true
+}
+
+// magnitude is how many bits n needs besides a sign.
+func magnitude(n int64) int {
+	if n < 0 {
+		n = -(n + 1)
+	}
+	return min(bits.Len64(uint64(n)), 62)
+}
+
+// baseExponents are the powers of ten between the units of the HID class, which
+// counts in centimetres and grams, and ours.
+func baseExponent(unit uint32) (int, bool) {
+	switch unit {
+	case 0x00F0D121: // volt
+		return 7, true
+	case 0x0000D121: // watt, volt-ampere
+		return 7, true
+	case 0, 0x00100001, 0x00001001, 0x00010001, 0x0000F001, 0x00101001: // none, ampere, second, kelvin, hertz, ampere-second
+		return 0, true
+	}
+	return 0, false
+}
+
+// scale returns the power of ten between logical and physical numbers. What has a
+// unit that nobody knows keeps its declared exponent.
+func (f Field) scale() int {
+	base, ok := baseExponent(f.Unit)
+	if !ok {
+		return f.Exponent
+	}
+	return f.Exponent - base
+}
+
+// Value takes the field out of a report in volts, watts, seconds and so on.
+func (f Field) Value(report []byte) (float64, bool) {
+	v, ok := f.Logical(report)
+	if !ok {
+		return 0, false
+	}
+	return f.Physical(v), true
+}
+
+// Physical converts a logical number into physical units.
+func (f Field) Physical(logical int64) float64 {
+	v := float64(logical)
+	if f.ranges() {
+		v = (v-float64(f.LogMin))*float64(f.PhyMax-f.PhyMin)/float64(f.LogMax-f.LogMin) + float64(f.PhyMin)
+		v = min(max(v, float64(f.PhyMin)), float64(f.PhyMax))
+	}
+	return shift(v, f.scale())
+}
+
+// ranges reports whether the physical range says more than the logical one.
+func (f Field) ranges() bool {
+	return f.HasPhysical && (f.PhyMin != 0 || f.PhyMax != 0) && f.PhyMax > f.PhyMin && f.LogMax > f.LogMin
+}
+
+// ErrReadOnly means that the device does not take a field.
+var ErrReadOnly = errors.New("the device declares this value constant")
+
+// ToLogical is the inverse of Physical: the number to put into a report, rounded
+// to the nearest and kept within the range.
+func (f Field) ToLogical(v float64) (int64, error) {
+	if !f.Writable() {
+		return 0, ErrReadOnly
+	}
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return 0, fmt.Errorf("%v is not a number", v)
+	}
+	v = shift(v, -f.scale())
+	if f.ranges() {
+		v = (v-float64(f.PhyMin))*float64(f.LogMax-f.LogMin)/float64(f.PhyMax-f.PhyMin) + float64(f.LogMin)
+	}
+	v = math.Round(v)
+	if f.LogMax >= f.LogMin {
+		v = min(max(v, float64(f.LogMin)), float64(f.LogMax))
+	}
+	return int64(v), nil
+}
+
+// Put writes a logical number into a report, whose byte 0 is the id. It reports
+// false if the report is too short.
+func (f Field) Put(report []byte, logical int64) bool {
+	from := f.Offset + 8
+	if f.Size <= 0 || f.Offset < 0 || from+f.Size > len(report)*8 {
+		return false
+	}
+	for i := range f.Size {
+		at := from + i
+		bit := byte(uint64(logical) >> min(i, 63) & 1)
+		report[at/8] = report[at/8]&^(1<<(at%8)) | bit<<(at%8)
+	}
+	return true
+}
+
+// shift multiplies by a power of ten. Dividing for the negative ones keeps 1358
+// at exponent -2 the same float as 13.58.
+func shift(v float64, exponent int) float64 {
+	if exponent < 0 {
+		return v / math.Pow10(-exponent)
+	}
+	return v * math.Pow10(exponent)
+}
