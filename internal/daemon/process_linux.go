@@ -14,9 +14,7 @@ import (
 func processNames(pid int) []string {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	var names []string
-	var args []string
-	if b, err := os.ReadFile(filepath.Join(dir, "cmdline")); err == nil && len(b) > 0 {
-		args = strings.Split(string(b), "\x00")
+	if args := commandLine(pid); len(args) > 0 {
 		names = append(names, filepath.Base(args[0]))
 		if len(args) > 1 && isSelf(names[0]) {
 			names = append([]string{args[1]}, names...)
@@ -29,6 +27,15 @@ func processNames(pid int) []string {
 		names = append(names, strings.TrimSuffix(filepath.Base(l), " (deleted)"))
 	}
 	return names
+}
+
+// commandLine returns the arguments of a process, none if they cannot be read.
+func commandLine(pid int) []string {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+	if err != nil || len(b) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
 }
 
 // isSelf reports whether name is that of the binary that holds all programs.

@@ -1,0 +1,129 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"gonut/internal/program"
+)
+
+// roleVar makes the test binary play a daemon.
+const roleVar = "GONUT_DAEMON_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	role := os.Getenv(roleVar)
+	if role == "" {
+		os.Exit(m.Run())
+	}
+	e := program.Env{Args: os.Args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
+	os.Exit(program.Code(play(role, e), os.Stderr))
+}
+
+// play is what the test binary does as a daemon.
+func play(role string, e program.Env) error {
+	ctx := context.Background()
+	switch role {
+	case "becomes":
+		return playBecomes()
+	case "signals":
+		return playSignals(ctx)
+	case "inherits":
+		return playInherits(e)
+	case "sleeps":
+		time.Sleep(time.Minute)
+		return nil
+	}
+	log := NewLog("testd", e)
+	bg, err := Detach(ctx, e)
+	if bg == nil {
+		return err
+	}
+	fmt.Fprintln(e.Stderr, "initialising")
+	switch role {
+	case "fails":
+		return program.Exitf(3, "testd: no such device")
+	case "ends well":
+		return nil
+	case "dies":
+		p, _ := os.FindProcess(os.Getpid())
+		p.Kill()
+		time.Sleep(time.Minute)
+	case "hangs":
+		time.Sleep(time.Minute)
+	}
+	ctx, _, stop := ListenSignals(ctx)
+	defer stop()
+	if err := WritePID(os.Getenv("TEST_PIDFILE")); err != nil {
+		return err
+	}
+	if err := bg.Ready(log); err != nil {
+		return err
+	}
+	fmt.Fprintln(e.Stderr, "nobody may see this")
+	log.Logger().Info("nor this")
+	select {
+	case <-ctx.Done():
+	case <-time.After(20 * time.Second):
+	}
+	return RemovePID(os.Getenv("TEST_PIDFILE"))
+}
+
+func env(vars map[string]string) func(string) string {
+	return func(name string) string { return vars[name] }
+}
+
+func TestDebugLevel(t *testing.T) {
+	for in, want := range map[string]int{"": 0, "3": 3, " 2 ": 2, "-1": 0, "x": 0, "2x": 0} {
+		if got := DebugLevel(env(map[string]string{"NUT_DEBUG_LEVEL": in})); got != want {
+			t.Errorf("DebugLevel(%q) = %d; want %d", in, got, want)
+		}
+	}
+}
+
+func TestBannerIsQuietOnRequest(t *testing.T) {
+	for in, want := range map[string]bool{"": false, "false": false, "0": false, "1": true, "true": true, "TRUE": true, "please": true} {
+		var out bytes.Buffer
+		Banner(program.Env{Stdout: &out, Getenv: env(map[string]string{"NUT_QUIET_INIT_BANNER": in})}, "upsd")
+		if quiet := out.Len() == 0; quiet != want {
+			t.Errorf("Banner with NUT_QUIET_INIT_BANNER=%q quiet = %v; want %v", in, quiet, want)
+		}
+	}
+	if got := BannerLine("upsd"); !strings.HasPrefix(got, "Network UPS Tools upsd 2.8.") {
+		t.Errorf("BannerLine(upsd) = %q; want Network UPS Tools upsd 2.8.…", got)
+	}
+}
+
+func TestThrottle(t *testing.T) {
+	var th Throttle
+	t0 := time.Unix(1e9, 0)
+	for _, step := range []struct {
+		after time.Duration
+		text  string
+		ok    bool
+		held  int
+	}{
+		{0, "a", true, 0},
+		{time.Second, "a", false, 0},
+		{2 * time.Second, "b", true, 0},
+		{3 * time.Second, "b", false, 0},
+		{59 * time.Second, "b", false, 0},
+		{62 * time.Second, "b", true, 2},
+		{181 * time.Second, "b", false, 0},
+		{182 * time.Second, "b", true, 1},
+		{10 * time.Hour, "b", true, 0},
+	} {
+		ok, held := th.Pass(t0.Add(step.after), step.text)
+		if ok != step.ok || held != step.held {
+			t.Errorf("Pass(%v, %q) = %v, %d; want %v, %d", step.after, step.text, ok, held, step.ok, step.held)
+		}
+	}
+	th.Reset()
+	if ok, _ := th.Pass(t0, "b"); !ok {
+		t.Error("Pass after Reset = false; want true")
+	}
+}

@@ -1,0 +1,43 @@
+package daemon
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"runtime"
+	"testing"
+)
+
+func TestCheckProcessKnowsManyInOne(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		name string
+		ok   bool
+	}{
+		{[]string{"upsd"}, "upsd", true},
+		{[]string{"/usr/sbin/upsd", "-F"}, "upsd", true},
+		{[]string{"nut", "upsd"}, "upsd", true},
+		{[]string{"nut", "upsmon"}, "upsd", false},
+		{[]string{"vi", "upsd"}, "upsd", false},
+		{[]string{"lt-upsd"}, "upsd", true},
+	} {
+		cmd := &exec.Cmd{Path: self, Args: c.args, Env: append(os.Environ(), roleVar+"=sleeps")}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// The kernel shows arguments only some microseconds after exec.
+		for len(commandLine(cmd.Process.Pid)) == 0 {
+			runtime.Gosched()
+		}
+		err := CheckProcess(cmd.Process.Pid, c.name)
+		if ok := err == nil; ok != c.ok || !ok && !errors.Is(err, ErrOtherProcess) {
+			t.Errorf("CheckProcess(%q, %s) = %v; want ok %v", c.args, c.name, err, c.ok)
+		}
+		cmd.Process.Kill()
+		cmd.Wait()
+	}
+}
