@@ -1,6 +1,14 @@
 package conf
 
-import "time"
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gonut/internal/ups"
+)
 
 // MonitorRules is what upsmon.conf may say beyond NUT's own directives. The zero
 // value with a Margin of DefaultMargin is what a silent file means.
@@ -47,4 +55,135 @@ type HoldOff struct {
 	Token  string // LB, RB or OFF
 	For    time.Duration
 	Line   int
+}
+
+// upsmonRules are the directives of upsmon.conf that NUT does not have.
+func upsmonRules() []directive[UPSMon] {
+	return []directive[UPSMon]{
+		{name: "SHUTDOWNWHEN", words: 3, set: shutdownWhen},
+		{name: "HOLDOFF", words: 5, most: 5, set: holdOff},
+		{name: "LOSTCOMMS", words: 2, most: 3, set: lostComms},
+	}
+}
+
+// shutdownWhen reads SYSTEM [noinput and] MEASURE [for TIME].
+func shutdownWhen(c *UPSMon, l line) error {
+	w := ShutdownWhen{System: l.words[1], Line: l.no}
+	rest := l.words[2:]
+	if len(rest) >= 2 && strings.EqualFold(rest[0], "noinput") && strings.EqualFold(rest[1], "and") {
+		w.NoInput, rest = true, rest[2:]
+	}
+	if len(rest) >= 2 && strings.EqualFold(rest[len(rest)-2], "for") {
+		d, ok := l.period(rest[len(rest)-1])
+		if !ok {
+			return nil
+		}
+		w.For, rest = d, rest[:len(rest)-2]
+	}
+	if !l.measure(&w, rest) {
+		return nil
+	}
+	c.Rules.ShutdownWhen = append(c.Rules.ShutdownWhen, w)
+	return nil
+}
+
+// measure reads "charge below N", "runtime below TIME" or "onbattery".
+func (l line) measure(w *ShutdownWhen, words []string) bool {
+	known := []string{"charge", "runtime", "onbattery"}
+	first := ""
+	if len(words) > 0 {
+		first = strings.ToLower(words[0])
+	}
+	below := len(words) == 3 && strings.EqualFold(words[1], "below")
+	switch {
+	case first == "onbattery" && len(words) == 1:
+		w.Measure = OnBattery
+		return true
+	case first == "charge" && below:
+		n, err := strconv.ParseFloat(strings.TrimSuffix(words[2], "%"), 64)
+		if err != nil || !(n > 0 && n <= 100) {
+			l.warn("SHUTDOWNWHEN: charge is compared with a percentage from 1 to 100 and not with %q; the line is ignored", words[2])
+			return false
+		}
+		w.Measure, w.Limit = ChargeBelow, n
+		return true
+	case first == "runtime" && below:
+		d, ok := l.period(words[2])
+		w.Measure, w.Limit = RuntimeBelow, d.Seconds()
+		return ok
+	}
+	l.warn("SHUTDOWNWHEN wants [noinput and] charge below PERCENT, runtime below TIME or onbattery, then [for TIME], and not %q%s; the line is ignored",
+		strings.Join(words, " "), hint(first, known))
+	return false
+}
+
+// holdOff reads SYSTEM TOKEN for TIME.
+func holdOff(c *UPSMon, l line) error {
+	h := HoldOff{System: l.words[1], Token: strings.ToUpper(l.words[2]), Line: l.no}
+	known := []string{ups.LB, ups.RB, ups.OFF}
+	if !slices.Contains(known, h.Token) || !strings.EqualFold(l.words[3], "for") {
+		l.warn("HOLDOFF wants LB, RB or OFF, then for TIME, and not %q; the line is ignored", strings.Join(l.words[2:5], " "))
+		return nil
+	}
+	d, ok := l.period(l.words[4])
+	if !ok {
+		return nil
+	}
+	h.For = d
+	c.Rules.HoldOffs = append(c.Rules.HoldOffs, h)
+	return nil
+}
+
+// lostComms reads nut or budget [MARGIN].
+func lostComms(c *UPSMon, l line) error {
+	switch w := strings.ToLower(l.words[1]); {
+	case w == "nut" && len(l.words) == 2:
+		c.Rules.LostCommsNUT = true
+	case w == "budget":
+		c.Rules.LostCommsNUT = false
+		if len(l.words) > 2 {
+			if d, ok := l.period(l.words[2]); ok {
+				c.Rules.Margin = d
+			}
+		}
+	default:
+		l.warn("LOSTCOMMS is nut, or budget and the time to keep for the shutdown, and not %q%s; the line is ignored",
+			strings.Join(l.words[1:], " "), hint(w, []string{"nut", "budget"}))
+	}
+	return nil
+}
+
+// period reads a time: seconds, or a number with s, m or h behind it.
+func (l line) period(text string) (time.Duration, bool) {
+	unit, number := time.Second, text
+	for suffix, u := range map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour} {
+		if n, ok := strings.CutSuffix(strings.ToLower(text), suffix); ok {
+			unit, number = u, n
+		}
+	}
+	n, err := strconv.ParseUint(number, 10, 31)
+	if err != nil || n > uint64(math.MaxInt32*time.Second/unit) {
+		l.warn("%s: a time is a number of seconds, or a number with s, m or h behind it, and not %q; the line is ignored", l.words[0], text)
+		return 0, false
+	}
+	return time.Duration(n) * unit, true
+}
+
+// checkRules warns of rules for systems that no line monitors.
+func checkRules(s *source, c UPSMon) {
+	var known []string
+	for _, m := range c.Monitors {
+		known = append(known, m.System)
+	}
+	check := func(directive, system string, line int) {
+		if system != "*" && !slices.Contains(known, system) {
+			s.warn(line, "%s: no MONITOR line is about %s%s; nothing comes of this line", directive, system, hint(system, known))
+		}
+	}
+	for _, w := range c.Rules.ShutdownWhen {
+		check("SHUTDOWNWHEN", w.System, w.Line)
+	}
+	for _, h := range c.Rules.HoldOffs {
+		check("HOLDOFF", h.System, h.Line)
+	}
 }

@@ -31,13 +31,16 @@ func ParseUPSMon(name string, r io.Reader) (UPSMon, []Problem, error) {
 		NotifyMsg:           make(map[string]string),
 		NotifyFlag:          make(map[string]NotifyFlag),
 		DebugMin:            -1,
+		Rules:               MonitorRules{Margin: DefaultMargin},
 	}
 	s := newSource(name, r)
 	var table []directive[UPSMon]
 	table = append(table, upsmonTimes()...)
 	table = append(table, upsmonShutdown()...)
 	table = append(table, upsmonTLS()...)
+	table = append(table, upsmonRules()...)
 	err := readDirectives(s, table, &c)
+	checkRules(s, c)
 	return c, s.problems, err
 }
 
@@ -228,13 +231,14 @@ func shutdownExit(c *UPSMon, l line) error {
 	return nil
 }
 
-// NotifyTypes returns all types of notifications, in C's order.
+// NotifyTypes returns all types of notifications, in C's order, and then our own.
 func NotifyTypes() []string {
 	return []string{
 		"ONLINE", "ONBATT", "LOWBATT", "FSD", "COMMOK", "COMMBAD", "SHUTDOWN", "SHUTDOWN_HOSTSYNC",
 		"REPLBATT", "NOCOMM", "NOPARENT", "CAL", "NOTCAL", "OFF", "NOTOFF", "BYPASS", "NOTBYPASS",
 		"ECO", "NOTECO", "ALARM", "NOTALARM", "OVER", "NOTOVER", "TRIM", "NOTTRIM", "BOOST", "NOTBOOST",
 		"OTHER", "NOTOTHER", "SUSPEND_STARTING", "SUSPEND_FINISHED", "SUSPEND_TIMEJUMP_UNEXPECTED",
+		"NOLOGIN",
 	}
 }
 
