@@ -1,0 +1,444 @@
+package usb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Handle is one open device. Its transfers may be used from several goroutines
+// at once; Claim, Release, Reset and Close belong to one.
+//
+// Every transfer is a URB that the kernel works on while the goroutine waits in
+// the runtime's poller, so waiting costs no thread and ends with the context.
+// Of all that wait one holds the reaper's token and collects for all.
+type Handle struct {
+	device  Device
+	system  System
+	file    *os.File
+	raw     syscall.RawConn
+	ioctls  usbfsIoctls
+	reaper  chan struct{}  // one token: who put it there reaps
+	claimed map[uint8]bool // true: a kernel driver has to be bound again; owner's only
+
+	mu      sync.Mutex // guards what follows
+	pending map[*urb]*transfer
+	lost    error // why no transfer can succeed any more
+}
+
+// A transfer is one URB on its way. The kernel has the addresses of urb and
+// buffer until it was reaped.
+type transfer struct {
+	urb    urb
+	buffer []byte
+	pinner runtime.Pinner
+	done   chan struct{} // closed when reaped or lost
+	err    error         // valid after done
+}
+
+// Open opens a device that List returned, by its node in the device folder. It
+// claims nothing yet.
+func (s System) Open(d Device) (*Handle, error) {
+	f, err := os.OpenFile(s.node(d), os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open USB device %v: %w", d, explain(err))
+	}
+	raw, err := f.SyscallConn()
+	if err == nil {
+		err = f.SetWriteDeadline(time.Time{}) // fails where the node cannot be polled
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("open USB device %v: node %s is not of usbfs: %w", d, f.Name(), err)
+	}
+	return &Handle{
+		device: d, system: s, file: f, raw: raw,
+		ioctls:  newUSBFSIoctls(nativeIoctls()),
+		reaper:  make(chan struct{}, 1),
+		claimed: map[uint8]bool{},
+		pending: map[*urb]*transfer{},
+	}, nil
+}
+
+// Device returns what the handle was opened with.
+func (h *Handle) Device() Device { return h.device }
+
+// explain adds the meaning of a system call's error to it.
+func explain(err error) error {
+	var meaning error
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ESHUTDOWN), errors.Is(err, unix.ENXIO):
+		meaning = ErrGone
+	case errors.Is(err, unix.EPIPE):
+		meaning = ErrStall
+	case errors.Is(err, unix.ETIMEDOUT):
+		meaning = ErrTimeout
+	case errors.Is(err, fs.ErrPermission):
+		meaning = ErrPermission
+	case errors.Is(err, unix.EBUSY):
+		meaning = ErrBusy
+	case errors.Is(err, unix.EOVERFLOW):
+		meaning = ErrOverflow
+	default:
+		return err
+	}
+	return fmt.Errorf("%w (%w)", meaning, err)
+}
+
+// do performs one ioctl that does not wait for a transfer.
+func (h *Handle) do(request uintptr, arg unsafe.Pointer) error {
+	var err error
+	if e := h.raw.Control(func(fd uintptr) { err = ioctl(fd, request, arg) }); e != nil {
+		return os.ErrClosed
+	}
+	return err
+}
+
+// Control performs a control transfer: data is sent, or filled with what the
+// device sends if the setup packet says In. It returns how many bytes were
+// moved. ControlTimeout applies if ctx has no earlier deadline.
+func (h *Handle) Control(ctx context.Context, s Setup, data []byte) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, ControlTimeout)
+	defer cancel()
+	buffer := make([]byte, 8+len(data))
+	buffer[0], buffer[1] = s.RequestType, s.Request
+	buffer[2], buffer[3] = byte(s.Value), byte(s.Value>>8)
+	buffer[4], buffer[5] = byte(s.Index), byte(s.Index>>8)
+	buffer[6], buffer[7] = byte(len(data)), byte(len(data)>>8)
+	if s.RequestType&In == 0 {
+		copy(buffer[8:], data)
+	}
+	n, err := h.transfer(ctx, urbControl, 0, buffer)
+	n = min(n, len(data))
+	if s.RequestType&In != 0 {
+		copy(data, buffer[8:8+n])
+	}
+	if err != nil {
+		return n, fmt.Errorf("control transfer %v of %s: %w", s, h.device.Path, err)
+	}
+	return n, nil
+}
+
+// Interrupt moves one interrupt transfer on an endpoint, whose bit 7 says in
+// which direction. It ends with ctx.
+func (h *Handle) Interrupt(ctx context.Context, endpoint uint8, p []byte) (int, error) {
+	return h.stream(ctx, urbInterrupt, endpoint, p)
+}
+
+// Bulk moves one bulk transfer on an endpoint, whose bit 7 says in which
+// direction. It ends with ctx.
+func (h *Handle) Bulk(ctx context.Context, endpoint uint8, p []byte) (int, error) {
+	return h.stream(ctx, urbBulk, endpoint, p)
+}
+
+func (h *Handle) stream(ctx context.Context, kind, endpoint uint8, p []byte) (int, error) {
+	buffer := make([]byte, len(p)) // the caller's may be on a stack
+	if endpoint&In == 0 {
+		copy(buffer, p)
+	}
+	n, err := h.transfer(ctx, kind, endpoint, buffer)
+	if endpoint&In != 0 {
+		copy(p, buffer[:n])
+	}
+	if err != nil {
+		return n, fmt.Errorf("transfer on endpoint %02x of %s: %w", endpoint, h.device.Path, err)
+	}
+	return n, nil
+}
+
+// transfer submits a URB, waits for it and returns how many bytes it moved.
+func (h *Handle) transfer(ctx context.Context, kind, endpoint uint8, buffer []byte) (int, error) {
+	t := &transfer{buffer: buffer, done: make(chan struct{})}
+	t.urb = urb{kind: kind, endpoint: endpoint, length: int32(len(buffer))}
+	t.pinner.Pin(&t.urb)
+	if len(buffer) > 0 {
+		t.pinner.Pin(&buffer[0])
+		t.urb.buffer = unsafe.Pointer(&buffer[0])
+	}
+	if err := h.submit(t); err != nil {
+		return 0, explain(err)
+	}
+	h.wait(ctx, t)
+	select {
+	case <-t.done:
+	default:
+		h.discard(t)
+	}
+	if errors.Is(t.err, unix.ENOENT) && ctx.Err() != nil { // we took it back
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return int(t.urb.actual), ErrTimeout
+		}
+		return int(t.urb.actual), context.Cause(ctx)
+	}
+	if t.err != nil {
+		return int(t.urb.actual), explain(t.err)
+	}
+	return int(t.urb.actual), nil
+}
+
+func (h *Handle) submit(t *transfer) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lost != nil {
+		t.pinner.Unpin()
+		return h.lost
+	}
+	if err := h.do(h.ioctls.submitURB, unsafe.Pointer(&t.urb)); err != nil {
+		t.pinner.Unpin()
+		return err
+	}
+	h.pending[&t.urb] = t
+	return nil
+}
+
+// wait returns when t is done or ctx has ended.
+func (h *Handle) wait(ctx context.Context, t *transfer) {
+	select {
+	case <-t.done:
+	case <-ctx.Done():
+	case h.reaper <- struct{}{}:
+		h.reap(ctx, t)
+		<-h.reaper
+	}
+}
+
+// reap collects finished transfers, everybody's, until t is among them or ctx
+// ends. The caller holds the reaper's token.
+func (h *Handle) reap(ctx context.Context, t *transfer) {
+	deadline, _ := ctx.Deadline()
+	stop := context.AfterFunc(ctx, func() { h.file.SetWriteDeadline(time.Unix(1, 0)) })
+	defer stop()
+	for {
+		// A deadline of the reaper before, set late, may interrupt us: then again.
+		h.file.SetWriteDeadline(deadline)
+		if ctx.Err() != nil {
+			return
+		}
+		err := h.raw.Write(func(fd uintptr) bool {
+			h.collect(fd)
+			select {
+			case <-t.done:
+				return true
+			default:
+				return false
+			}
+		})
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			h.lose(os.ErrClosed)
+			return
+		}
+	}
+}
+
+// collect takes all finished URBs from the kernel. The poller reports only
+// changes, so none may be left behind.
+func (h *Handle) collect(fd uintptr) {
+	for h.waiting() {
+		var u *urb
+		switch err := ioctl(fd, h.ioctls.reapURBNoDelay, unsafe.Pointer(&u)); {
+		case err == nil:
+			h.finish(u)
+		case errors.Is(err, unix.EAGAIN):
+			return
+		default:
+			h.lose(err)
+			return
+		}
+	}
+}
+
+func (h *Handle) waiting() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.pending) > 0
+}
+
+func (h *Handle) finish(u *urb) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.pending[u]
+	if t == nil {
+		return
+	}
+	delete(h.pending, u)
+	if u.status != 0 {
+		t.err = syscall.Errno(-u.status)
+	}
+	t.pinner.Unpin()
+	close(t.done)
+}
+
+// lose ends all transfers because the device or the handle is gone. The kernel
+// writes into a URB only when it is reaped, which happens no more; the memory
+// stays alive with its pins nevertheless.
+func (h *Handle) lose(why error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lost == nil {
+		h.lost = why
+	}
+	for u, t := range h.pending {
+		delete(h.pending, u)
+		t.err = why
+		t.pinner.Unpin()
+		close(t.done)
+	}
+}
+
+// discard takes a transfer back from the kernel, which ends it with ENOENT, or
+// with its result if that came first.
+func (h *Handle) discard(t *transfer) {
+	h.do(h.ioctls.discardURB, unsafe.Pointer(&t.urb)) // an error means: ended already
+	if err := h.raw.Control(h.collect); err != nil {
+		h.lose(os.ErrClosed)
+	}
+	limit := time.NewTimer(time.Second)
+	defer limit.Stop()
+	select {
+	case <-t.done:
+	case <-limit.C: // the host controller kept it: nothing will work any more
+		h.lose(unix.ESHUTDOWN)
+	}
+}
+
+// Claim takes an interface, away from the kernel's driver if one has it. An
+// interface that another program holds gives ErrBusy.
+func (h *Handle) Claim(number uint8) error {
+	name, err := h.driver(number)
+	if err != nil {
+		return fmt.Errorf("claim interface %d of %s: %w", number, h.device.Path, explain(err))
+	}
+	if name == "usbfs" && !h.holds(number) {
+		return fmt.Errorf("claim interface %d of %s: %w by another program", number, h.device.Path, ErrBusy)
+	}
+	c := disconnectClaim{number: uint32(number), flags: claimExceptDriver}
+	copy(c.driver[:], "usbfs")
+	err = h.do(h.ioctls.claimInstead, unsafe.Pointer(&c))
+	if errors.Is(err, unix.ENOTTY) { // Linux before 3.7
+		err = h.claimInSteps(number, name)
+	}
+	if err != nil {
+		return fmt.Errorf("claim interface %d of %s from driver %q: %w", number, h.device.Path, name, explain(err))
+	}
+	h.claimed[number] = h.claimed[number] || name != "" && name != "usbfs"
+	return nil
+}
+
+func (h *Handle) holds(number uint8) bool {
+	_, ok := h.claimed[number]
+	return ok
+}
+
+func (h *Handle) claimInSteps(number uint8, driver string) error {
+	if driver != "" && driver != "usbfs" {
+		c := driverIoctl{number: int32(number), code: int32(h.ioctls.disconnect)}
+		if err := h.do(h.ioctls.driverIoctl, unsafe.Pointer(&c)); err != nil {
+			return err
+		}
+	}
+	n := uint32(number)
+	return h.do(h.ioctls.claimInterface, unsafe.Pointer(&n))
+}
+
+// driver returns the name of the kernel's driver of an interface, empty if it
+// has none.
+func (h *Handle) driver(number uint8) (string, error) {
+	g := getDriver{number: uint32(number)}
+	err := h.do(h.ioctls.getDriver, unsafe.Pointer(&g))
+	if errors.Is(err, unix.ENODATA) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return unix.ByteSliceToString(g.name[:]), nil
+}
+
+// Release gives an interface back, to the kernel's driver if one had it.
+func (h *Handle) Release(number uint8) error {
+	if !h.holds(number) {
+		return nil
+	}
+	rebind := h.claimed[number]
+	delete(h.claimed, number)
+	n := uint32(number)
+	if err := h.do(h.ioctls.releaseInterface, unsafe.Pointer(&n)); err != nil {
+		return fmt.Errorf("release interface %d of %s: %w", number, h.device.Path, explain(err))
+	}
+	if rebind {
+		c := driverIoctl{number: int32(number), code: int32(h.ioctls.connect)}
+		if err := h.do(h.ioctls.driverIoctl, unsafe.Pointer(&c)); err != nil {
+			return fmt.Errorf("give interface %d of %s back to the kernel: %w", number, h.device.Path, explain(err))
+		}
+	}
+	return nil
+}
+
+// SetInterface chooses an alternate setting of a claimed interface.
+func (h *Handle) SetInterface(number, alternate uint8) error {
+	s := setInterface{uint32(number), uint32(alternate)}
+	if err := h.do(h.ioctls.setInterface, unsafe.Pointer(&s)); err != nil {
+		return fmt.Errorf("set interface %d of %s to %d: %w", number, h.device.Path, alternate, explain(err))
+	}
+	return nil
+}
+
+// ClearHalt ends the halt of an endpoint, whose bit 7 says in which direction.
+func (h *Handle) ClearHalt(endpoint uint8) error {
+	e := uint32(endpoint)
+	if err := h.do(h.ioctls.clearHalt, unsafe.Pointer(&e)); err != nil {
+		return fmt.Errorf("clear halt of endpoint %02x of %s: %w", endpoint, h.device.Path, explain(err))
+	}
+	return nil
+}
+
+// Reset resets the device at its port. The kernel takes its interfaces from us
+// while it does; they are claimed again. ErrGone means that the device came back
+// as another one.
+func (h *Handle) Reset() error {
+	for number := range h.claimed {
+		n := uint32(number)
+		h.do(h.ioctls.releaseInterface, unsafe.Pointer(&n)) // lost anyway if it fails
+	}
+	if err := h.do(h.ioctls.reset, nil); err != nil {
+		return fmt.Errorf("reset %s: %w", h.device.Path, explain(err))
+	}
+	for number := range h.claimed {
+		if err := h.Claim(number); err != nil {
+			return fmt.Errorf("reset %s: %w", h.device.Path, err)
+		}
+	}
+	return nil
+}
+
+// Close ends all transfers and the use of the device. Interfaces that were not
+// released have no driver afterwards.
+func (h *Handle) Close() error {
+	h.mu.Lock()
+	if h.lost == nil {
+		h.lost = os.ErrClosed
+	}
+	var open []*urb
+	for u := range h.pending {
+		open = append(open, u)
+	}
+	h.mu.Unlock()
+	for _, u := range open {
+		h.do(h.ioctls.discardURB, unsafe.Pointer(u))
+	}
+	h.raw.Control(h.collect)
+	h.lose(os.ErrClosed)
+	return h.file.Close()
+}
