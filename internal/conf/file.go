@@ -68,7 +68,7 @@ func (s *source) next() (line, bool) {
 			continue
 		}
 		if s.scan.Spans() {
-			s.warn(quote, "the quoted text that opens here goes on on the next line, joined without a blank; is a '\"' missing?")
+			s.warn(quote, "the quoted text that opens here continues on the next line, without a blank in between; is a '\"' missing?")
 		}
 		if n := s.scan.Dropped(); n > 0 {
 			s.warn(l.no, "%d bytes were dropped: only printable ASCII is allowed, no tabs within quotes and no accented letters", n)

@@ -304,8 +304,7 @@ func (c UPSConf) Names() []string {
 
 // Setting returns the last line of that name before the first section.
 func (c UPSConf) Setting(name string) (Setting, bool) {
-	o, known := findOption(globalOptions(), name)
-	return last(c.Global, name, known && !o.fold)
+	return last(globalOptions(), c.Global, name)
 }
 
 // Lookup returns a setting of the section, or if it has none the one before the
@@ -321,8 +320,7 @@ func (c UPSConf) Lookup(s Section, name string) (Setting, bool) {
 // drivers case counts, debug_min apart; for the options of a driver and for
 // default.* and override.* it does not.
 func (s Section) Setting(name string) (Setting, bool) {
-	o, known := findOption(commonOptions(), name)
-	return last(s.Settings, name, known && !o.fold)
+	return last(commonOptions(), s.Settings, name)
 }
 
 // Get returns the value of the last line of that name, empty if there is none.
@@ -364,10 +362,15 @@ func (s Section) Final() []Setting {
 	return out
 }
 
-// last returns the last setting of that name.
-func last(sets []Setting, name string, exact bool) (Setting, bool) {
+// last returns the last setting of that name. The case of letters counts if the
+// table has either spelling, unless it says otherwise.
+func last(table []option, sets []Setting, name string) (Setting, bool) {
+	exact := func(name string) bool {
+		o, known := findOption(table, name)
+		return known && !o.fold
+	}
 	for _, set := range slices.Backward(sets) {
-		if set.Name == name || !exact && strings.EqualFold(set.Name, name) {
+		if set.Name == name || strings.EqualFold(set.Name, name) && !exact(name) && !exact(set.Name) {
 			return set, true
 		}
 	}
