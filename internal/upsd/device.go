@@ -1,0 +1,249 @@
+package upsd
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gonut/internal/netproto"
+	"gonut/internal/ups"
+	"gonut/internal/words"
+)
+
+// A device is a State, mirrored from its driver, and the few facts that belong to
+// the server.
+type device struct {
+	name  string // the spelling that clients are told; it never changes
+	key   string // name in lower case
+	info  atomic.Pointer[Device]
+	state *ups.State
+	gate  atomic.Int32 // closed, stale or open
+	fsd   atomic.Bool  // the latch: once set it stays
+	gone  chan struct{}
+
+	rendered atomic.Pointer[rendering]
+
+	mu      sync.Mutex            // guards what follows
+	clients map[*session]struct{} // logged in
+	conn    net.Conn              // to the driver; nil if there is none
+}
+
+// The values of device.gate.
+const (
+	gateClosed int32 = iota // no driver
+	gateStale               // its data must not be trusted
+	gateOpen
+)
+
+func newDevice(d Device) *device {
+	dev := &device{
+		name:    d.Name,
+		key:     strings.ToLower(d.Name),
+		state:   ups.NewState(),
+		gone:    make(chan struct{}),
+		clients: make(map[*session]struct{}),
+	}
+	dev.info.Store(&d)
+	return dev
+}
+
+// available returns why the data of the device cannot be served, empty if they can.
+func (d *device) available() netproto.Error {
+	switch d.gate.Load() {
+	case gateOpen:
+		return ""
+	case gateStale:
+		return netproto.ErrDataStale
+	}
+	return netproto.ErrDriverNotConnected
+}
+
+// update takes over what a new configuration says of the device.
+func (d *device) update(now Device, log *slog.Logger) {
+	if was := d.info.Load(); was.Driver != now.Driver {
+		log.Info("device redefined", "ups", d.name, "driver", now.Driver, "before", was.Driver)
+		d.drop()
+	}
+	d.info.Store(&now)
+}
+
+// remove ends the device: its mirror stops and its clients are disconnected.
+func (d *device) remove() {
+	close(d.gone)
+	d.drop()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.clients {
+		c.server.log.Info("disconnecting a client of a removed device", "ups", d.name, "client", c.host())
+		c.conn.Close()
+	}
+}
+
+// login counts the session; logout is its opposite.
+func (d *device) login(s *session) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.clients[s] = struct{}{}
+}
+
+func (d *device) logout(s *session) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.clients, s)
+}
+
+func (d *device) logins() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.clients)
+}
+
+// clientHosts returns the addresses of the clients that are logged in, those that
+// connected last first.
+func (d *device) clientHosts() []string {
+	d.mu.Lock()
+	list := make([]*session, 0, len(d.clients))
+	for c := range d.clients {
+		list = append(list, c)
+	}
+	d.mu.Unlock()
+	slices.SortFunc(list, func(a, b *session) int { return cmp.Compare(b.seq, a.seq) })
+	hosts := make([]string, len(list))
+	for i, c := range list {
+		hosts[i] = c.host()
+	}
+	return hosts
+}
+
+// sendTimeout bounds how long a driver may take to accept a request.
+const sendTimeout = time.Second
+
+var errNoDriver = errors.New("driver not connected")
+
+// send writes lines to the driver. A driver that does not take them loses its
+// connection.
+func (d *device) send(lines []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.conn == nil {
+		return errNoDriver
+	}
+	if err := d.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return err
+	}
+	if _, err := d.conn.Write(lines); err != nil {
+		d.conn.Close()
+		return err
+	}
+	return nil
+}
+
+// setConn tells the device its connection to the driver; nil for none.
+func (d *device) setConn(c net.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.conn = c
+}
+
+// drop closes the connection to the driver, whose mirror will then notice.
+func (d *device) drop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.conn != nil {
+		d.conn.Close()
+	}
+}
+
+// A rendering keeps the replies that depend on nothing but a Snapshot and the
+// latch, so that they are made once per change and not once per request.
+type rendering struct {
+	snapshot *ups.Snapshot
+	fsd      bool
+	lists    [listKinds]atomic.Pointer[[]byte]
+}
+
+// The lists that are kept.
+const (
+	listVar = iota
+	listRW
+	listCmd
+	listKinds
+)
+
+// list returns the whole reply to LIST VAR, RW or CMD for a client that spells the
+// device's name in this way. The caller must not change it.
+func (d *device) list(kind int, spelling []byte) []byte {
+	snap, fsd := d.state.Snapshot(), d.fsd.Load()
+	if string(spelling) != d.name {
+		return renderList(kind, spelling, snap, fsd)
+	}
+	r := d.rendered.Load()
+	if r == nil || r.snapshot != snap || r.fsd != fsd {
+		r = &rendering{snapshot: snap, fsd: fsd}
+		d.rendered.Store(r)
+	}
+	if p := r.lists[kind].Load(); p != nil {
+		return *p
+	}
+	reply := renderList(kind, spelling, snap, fsd)
+	r.lists[kind].Store(&reply)
+	return reply
+}
+
+var listWords = [listKinds]string{listVar: "VAR", listRW: "RW", listCmd: "CMD"}
+
+func renderList(kind int, spelling []byte, p *ups.Snapshot, fsd bool) []byte {
+	word := listWords[kind]
+	var b []byte
+	b = append(b, "BEGIN LIST "+word+" "...)
+	b = append(b, spelling...)
+	b = append(b, '\n')
+	if kind == listCmd {
+		for _, c := range p.Commands {
+			b = append(b, "CMD "...)
+			b = append(b, spelling...)
+			b = append(b, ' ')
+			b = append(b, c...)
+			b = append(b, '\n')
+		}
+	} else {
+		for i := range p.Variables {
+			v := &p.Variables[i]
+			if kind == listRW && v.Flags&ups.RW == 0 {
+				continue
+			}
+			b = append(b, word...)
+			b = append(b, ' ')
+			b = append(b, spelling...)
+			b = append(b, ' ')
+			b = append(b, v.Name...)
+			b = append(b, ' ')
+			b = appendValue(b, v, fsd && kind == listVar)
+			b = append(b, '\n')
+		}
+	}
+	b = append(b, "END LIST "+word+" "...)
+	b = append(b, spelling...)
+	b = append(b, '\n')
+	return slices.Clip(b)
+}
+
+// appendValue appends the published value of v; that of ups.status begins with FSD
+// while the latch is set, whatever the driver says.
+func appendValue(b []byte, v *ups.Variable, fsd bool) []byte {
+	if !fsd || !strings.EqualFold(v.Name, ups.StatusName) {
+		return netproto.AppendValue(b, v.Value)
+	}
+	b = append(b, `"`+ups.FSD+" "...)
+	b = words.AppendEscaped(b, v.Value, netproto.MaxValue)
+	return append(b, '"')
+}
+
+// setFSD sets the latch.
+func (d *device) setFSD() { d.fsd.Store(true) }

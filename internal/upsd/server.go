@@ -1,0 +1,276 @@
+// Package upsd is the data server: one mirror per driver keeps what the driver
+// knows about its device, one session per client answers from memory. No request
+// waits for a driver or for another client.
+//
+// It does not find devices, start drivers, or decide what a status means.
+package upsd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gonut/internal/cmdvartab"
+	"gonut/internal/conf"
+)
+
+// A Device is what upsd needs to know of one section of ups.conf.
+type Device struct {
+	Name, Driver, Port string
+	Desc               string // empty if the file has none
+}
+
+// A Server holds the devices and serves clients. Its methods are safe for
+// concurrent use.
+type Server struct {
+	log      *slog.Logger
+	conf     atomic.Pointer[conf.UPSD]
+	accounts atomic.Pointer[accounts]
+	texts    atomic.Pointer[cmdvartab.Table]
+	table    atomic.Pointer[table]
+	tracking tracking
+	started  atomic.Uint64 // sessions so far
+
+	mu       sync.Mutex // guards what follows and changes of table
+	sessions map[*session]struct{}
+	changed  chan struct{} // closed and replaced when table changes
+}
+
+// A table is the devices at one moment; it is never changed, only replaced.
+type table struct {
+	list   []*device // in the order of LIST UPS
+	byName map[string]*device
+}
+
+// New returns a Server without devices. It starts nothing.
+func New(c conf.UPSD, users conf.Users, log *slog.Logger) *Server {
+	s := &Server{
+		log:      log,
+		sessions: make(map[*session]struct{}),
+		changed:  make(chan struct{}),
+	}
+	s.table.Store(&table{})
+	texts := cmdvartab.Builtin()
+	s.texts.Store(&texts)
+	s.Reload(c, users)
+	return s
+}
+
+// Reload replaces the settings and the users. Sessions stay; what their user may
+// do is looked up anew with every command.
+func (s *Server) Reload(c conf.UPSD, users conf.Users) {
+	s.conf.Store(&c)
+	s.accounts.Store(newAccounts(users))
+}
+
+// SetDescriptions replaces the texts that GET DESC and GET CMDDESC answer with.
+func (s *Server) SetDescriptions(t cmdvartab.Table) { s.texts.Store(&t) }
+
+// SetDevices replaces the table of devices. Those that the new one still names,
+// in any case of letters, keep their place, their data, their logins and their
+// FSD latch; new ones come first in the list, as in C after a reload. Clients that
+// are logged in to a removed device are disconnected.
+func (s *Server) SetDevices(ds []Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.table.Load()
+	keep := make(map[string]Device, len(ds))
+	var fresh []*device
+	for _, d := range ds {
+		key := strings.ToLower(d.Name)
+		if old.byName[key] == nil && !contains(keep, key) {
+			fresh = append(fresh, newDevice(d))
+		}
+		keep[key] = d
+	}
+	list := fresh
+	for _, d := range old.list {
+		now, ok := keep[d.key]
+		if !ok {
+			s.log.Info("device removed from the configuration", "ups", d.name)
+			d.remove()
+			continue
+		}
+		d.update(now, s.log)
+		list = append(list, d)
+	}
+	s.setTable(list)
+}
+
+func contains[V any](m map[string]V, key string) bool {
+	_, ok := m[key]
+	return ok
+}
+
+// setTable publishes the list. The caller holds mu.
+func (s *Server) setTable(list []*device) {
+	t := &table{list: list, byName: make(map[string]*device, len(list))}
+	for _, d := range list {
+		t.byName[d.key] = d
+	}
+	s.table.Store(t)
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// adopt returns the device of that name and appends it to the table if it is new.
+func (s *Server) adopt(d Device) *device {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.table.Load()
+	if dev := t.byName[strings.ToLower(d.Name)]; dev != nil {
+		return dev
+	}
+	dev := newDevice(d)
+	s.setTable(append(slices.Clip(t.list), dev))
+	return dev
+}
+
+// device returns the device that a client named, nil if there is none. It does not
+// allocate.
+func (s *Server) device(name []byte) *device {
+	var low [64]byte
+	if len(name) > len(low) {
+		return s.table.Load().byName[strings.ToLower(string(name))]
+	}
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		low[i] = c
+	}
+	return s.table.Load().byName[string(low[:len(name)])]
+}
+
+// Serve accepts clients from l until ctx ends or l fails, and closes l. It returns
+// when all its sessions have ended; the error is nil if ctx was the reason.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	defer l.Close()
+	var pause acceptPause
+	for {
+		conn, err := l.Accept()
+		if ctx.Err() != nil {
+			if conn != nil {
+				conn.Close()
+			}
+			return nil
+		}
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) || !pause.wait(ctx, err, s.log) {
+				return fmt.Errorf("accept on %s: %w", l.Addr(), err)
+			}
+			continue
+		}
+		pause = 0
+		sess := s.newSession(conn)
+		wg.Go(func() {
+			stop := context.AfterFunc(ctx, func() { conn.Close() })
+			defer stop()
+			sess.run()
+		})
+	}
+}
+
+// acceptPause is how long to wait after the last failure to accept, which is
+// usually a lack of file descriptors that passes.
+type acceptPause time.Duration
+
+func (p *acceptPause) wait(ctx context.Context, err error, log *slog.Logger) bool {
+	var ne net.Error
+	if !errors.As(err, &ne) {
+		return false
+	}
+	if *p == 0 {
+		*p = acceptPause(5 * time.Millisecond)
+		log.Error("cannot accept clients for now", "error", err)
+	} else {
+		*p = min(*p*2, acceptPause(time.Second))
+	}
+	select {
+	case <-time.After(time.Duration(*p)):
+	case <-ctx.Done():
+	}
+	return true
+}
+
+func (s *Server) newSession(conn net.Conn) *session {
+	sess := &session{server: s, conn: conn, seq: s.started.Add(1)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions[sess] = struct{}{}
+	return sess
+}
+
+// forget ends the bookkeeping for a session.
+func (s *Server) forget(sess *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, sess)
+}
+
+// MirrorAll keeps a mirror of every device in the table, following SetDevices,
+// until ctx ends. dialer tells how to reach the driver of a device.
+func (s *Server) MirrorAll(ctx context.Context, dialer func(Device) Dialer) error {
+	type mirror struct {
+		driver string
+		cancel context.CancelFunc
+		done   chan struct{}
+	}
+	running := make(map[*device]mirror)
+	stop := func(d *device) {
+		running[d].cancel()
+		<-running[d].done
+		delete(running, d)
+	}
+	for {
+		s.mu.Lock()
+		t, changed := s.table.Load(), s.changed
+		s.mu.Unlock()
+		for d := range maps.Clone(running) {
+			if t.byName[d.key] != d || d.info.Load().Driver != running[d].driver {
+				stop(d)
+			}
+		}
+		for _, d := range t.list {
+			if _, ok := running[d]; ok {
+				continue
+			}
+			info := *d.info.Load()
+			mctx, cancel := context.WithCancel(ctx)
+			m := mirror{info.Driver, cancel, make(chan struct{})}
+			running[d] = m
+			go func() {
+				defer close(m.done)
+				s.mirror(mctx, d, dialer(info))
+			}()
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			for d := range maps.Clone(running) {
+				stop(d)
+			}
+			return nil
+		}
+	}
+}
+
+// isEnd reports an error that only says that a connection is over.
+func isEnd(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe)
+}

@@ -1,0 +1,178 @@
+package upsd
+
+import (
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"gonut/internal/netproto"
+	"gonut/internal/words"
+)
+
+// idleTimeout is how long a client may say nothing complete, as in C.
+const idleTimeout = 60 * time.Second
+
+// A request is a record of words from a client.
+type request = *words.Lexer
+
+// A session is one client. Everything but what mu guards belongs to the goroutine
+// that runs it; device.mu guards the devices' view of it.
+type session struct {
+	server *Server
+	conn   net.Conn
+	seq    uint64 // sessions that began before this one, and one
+	lex    words.Lexer
+	last   time.Time // of the last complete record
+
+	user             string
+	password         string
+	hasUser, hasPass bool
+	tracks           bool       // SET TRACKING ON was said
+	tls              bool       // the connection is encrypted
+	wants            want       // what has to happen after the reply
+	login            *device    // nil if not logged in
+	account          *account   // who it is, if proved holds
+	proved           *accounts  // the users among whom account was found
+	broken           int        // records that the lexer refused
+	mu               sync.Mutex // serialises writes
+}
+
+// A want is what a request asks for beyond its reply.
+type want uint8
+
+const (
+	wantNothing want = iota
+	wantClose        // LOGOUT
+	wantTLS          // STARTTLS
+)
+
+// A verb is what to do with a request that begins with it.
+type verb struct {
+	// do appends the reply to out, or returns the error that is the reply.
+	do   func(s *session, r request, out []byte) ([]byte, netproto.Error)
+	auth bool // USERNAME and PASSWORD have to come first
+}
+
+// verbs are all commands, by name in upper case.
+var verbs = map[string]verb{
+	"GET":      {do: (*session).get},
+	"LIST":     {do: (*session).list},
+	"SET":      {do: (*session).set, auth: true},
+	"INSTCMD":  {do: (*session).instcmd, auth: true},
+	"USERNAME": {do: (*session).setUser},
+	"PASSWORD": {do: (*session).setPassword},
+	"LOGIN":    {do: (*session).logIn, auth: true},
+	"LOGOUT":   {do: (*session).logOut},
+	"PRIMARY":  {do: (*session).primary, auth: true},
+	"MASTER":   {do: (*session).master, auth: true},
+	"FSD":      {do: (*session).forceShutdown, auth: true},
+	"VER":      {do: (*session).ver},
+	"NETVER":   {do: (*session).netver},
+	"PROTVER":  {do: (*session).netver},
+	"HELP":     {do: (*session).help},
+	"STARTTLS": {do: (*session).startTLS},
+}
+
+// do answers one request: it appends the reply to out. It does no I/O with the
+// client; what has to follow the reply it leaves in s.wants.
+func (s *session) do(r request, out []byte) []byte {
+	if r.Len() == 0 {
+		return netproto.AppendError(out, netproto.ErrUnknownCommand)
+	}
+	var up [16]byte
+	v, ok := verbs[string(upper(up[:], r.Bytes(0)))]
+	if !ok {
+		return netproto.AppendError(out, netproto.ErrUnknownCommand)
+	}
+	if v.auth {
+		switch {
+		case !s.hasUser:
+			return netproto.AppendError(out, netproto.ErrUsernameRequired)
+		case !s.hasPass:
+			return netproto.AppendError(out, netproto.ErrPasswordRequired)
+		}
+	}
+	reply, err := v.do(s, r, out)
+	if err != "" {
+		return netproto.AppendError(out, err)
+	}
+	return reply
+}
+
+// upper returns word in upper case, in buf, or nil if it does not fit: then it is
+// no word that we know.
+func upper(buf, word []byte) []byte {
+	if len(word) > len(buf) {
+		return nil
+	}
+	for i, c := range word {
+		if 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		buf[i] = c
+	}
+	return buf[:len(word)]
+}
+
+// maxReply is how much may wait to be written before the client has to read.
+const maxReply = 16 << 10
+
+// answer takes bytes from the client and appends the replies to out. It returns
+// what it did not look at yet: it stops when much is to be written and when
+// s.wants says that something else has to happen first.
+func (s *session) answer(p, out []byte) (rest, reply []byte) {
+	for len(p) > 0 && len(out) < maxReply && s.wants == wantNothing {
+		n, done, err := s.lex.Feed(p)
+		p = p[n:]
+		if err != nil {
+			// As in C: no reply, and what came with it is not looked at.
+			if s.broken++; s.broken == 1 {
+				s.server.log.Info("a client sent a broken line", "client", s.host(), "error", err)
+			}
+			s.lex.Reset()
+			return nil, out
+		}
+		if done {
+			s.last = time.Now()
+			out = s.do(&s.lex, out)
+		}
+	}
+	if s.wants != wantNothing {
+		p = nil // whatever came behind LOGOUT or, in clear, behind STARTTLS
+	}
+	return p, out
+}
+
+// host returns the client's address without port, as LIST CLIENT shows it.
+func (s *session) host() string {
+	a := s.conn.RemoteAddr()
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		return a.AddrPort().Addr().Unmap().WithZone("").String()
+	case nil:
+		return ""
+	}
+	return strings.TrimSpace(a.String())
+}
+
+// run serves the client until it leaves, says nothing for too long or does not
+// read what it asked for.
+func (s *session) run() {
+	defer s.end()
+	s.last = time.Now()
+	s.server.log.Debug("client connected", "client", s.host())
+	err := s.talk()
+	if err != nil && !isEnd(err) {
+		s.server.log.Debug("client disconnected", "client", s.host(), "error", err)
+	}
+}
+
+// end logs the client out and closes its connection.
+func (s *session) end() {
+	if s.login != nil {
+		s.login.logout(s)
+	}
+	s.conn.Close()
+	s.server.forget(s)
+}
