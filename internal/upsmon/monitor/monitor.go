@@ -237,7 +237,7 @@ func (m *Monitor) recalculate() {
 	}
 	if m.confirmed() {
 		d := m.decision(RuleTooFew)
-		m.logf(LevelWarn, "", d.Cause, "Too few UPS(es) are healthy (%d<%d), initiating forced shutdown", sum, m.conf.MinSupplies)
+		m.logf(LevelWarn, "", "", "Too few UPS(es) are healthy (%d<%d), initiating forced shutdown", sum, m.conf.MinSupplies)
 		m.forceShutdown(d)
 	}
 }

@@ -16,7 +16,7 @@ func (m *Monitor) forceShutdown(d Decision) {
 	for _, u := range m.units {
 		if u.conf.Primary {
 			u.fsdPending = true
-			m.do(SetFSD{UPS: u.conf.System, Why: d.Cause})
+			m.do(SetFSD{UPS: u.conf.System, Why: d.Rule})
 		}
 	}
 }
@@ -56,7 +56,7 @@ func (m *Monitor) tell() {
 		primaries++
 		if u.round == m.round && m.round > 0 && !u.fsdPending {
 			answered++
-			others = max(others, u.loginsSeen-1)
+			others = max(others, u.loginsSeen-u.ownLogin())
 		}
 	}
 	switch {
@@ -81,6 +81,15 @@ func (m *Monitor) tell() {
 	} else if answered < primaries && !m.now.Before(m.askAt) {
 		m.askAt = time.Time{} // the answers, or HOSTSYNC, come first
 	}
+}
+
+// ownLogin is how many of the logins are this host's: one, unless the server is
+// known to have refused it.
+func (u *unit) ownLogin() int {
+	if u.loginAsked && !u.loggedIn {
+		return 0
+	}
+	return 1
 }
 
 // ask starts a round of asking every server that we are primary of.

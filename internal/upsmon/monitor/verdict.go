@@ -249,7 +249,7 @@ func (m *Monitor) explain(u *unit, v verdict) {
 	case v.rule == RuleHealthy:
 		level = LevelNotice
 	}
-	m.logf(level, u.conf.System, m.reason(u, v), "UPS [%s] %s: %s", u.conf.System, v.standing(), m.reason(u, v))
+	m.logf(level, u.conf.System, "", "UPS [%s] %s: %s", u.conf.System, v.standing(), m.reason(u, v))
 }
 
 func (v verdict) standing() string {
