@@ -1,0 +1,219 @@
+package driver
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gonut/internal/ups"
+)
+
+// publish makes what a poll learned the truth, in one step.
+func (l *loop) publish(depth Depth, u *Update) {
+	if u.keep {
+		u.status, u.alarms, u.buzzwords = l.last.status, l.last.alarms, l.last.buzzwords
+	}
+	l.last = Update{status: u.status, alarms: u.alarms, buzzwords: u.buzzwords}
+	cs := u.changes
+	if depth == Init {
+		cs = append(cs, l.vanished(u)...)
+		cs = append(cs, l.opened(u)...)
+	}
+	cs = append(cs, l.statusChanges(u)...)
+	if l.state.Value(dataAgeName) != "" {
+		cs = append(cs, ups.Set(dataAgeName, "0"))
+	}
+	cs = append(cs, ups.Set(ups.DriverState, "quiet"), ups.Change{Op: ups.DataOK})
+	l.remember(u)
+	l.state.Apply(cs...)
+
+	l.lastRead = time.Now()
+	if l.failures > 0 || l.tries > 0 || l.lastErr != "" {
+		l.log.Info("device answers again", "tries", l.tries)
+	}
+	l.failures, l.lastErr = 0, ""
+	if depth == Init {
+		l.open = true
+		l.tries = 0
+		l.checkThreshold()
+	}
+	l.becomeReady()
+}
+
+// statusChanges composes ups.alarm, ups.status and the buzzwords of a poll.
+func (l *loop) statusChanges(u *Update) []ups.Change {
+	var cs []ups.Change
+	alarm, truncated := Alarms(u.alarms)
+	if truncated {
+		l.log.Debug("ups.alarm does not fit and was cut")
+	}
+	cs = append(cs, setOrDelete(ups.AlarmName, alarm))
+	in := StatusInput{
+		Tokens:     u.status,
+		Alarm:      alarm != "",
+		IgnoreLB:   l.config.IgnoreLB,
+		Charge:     l.newValue(u, ups.ChargeName),
+		ChargeLow:  l.newValue(u, ups.ChargeLowName),
+		Runtime:    l.newValue(u, ups.RuntimeName),
+		RuntimeLow: l.newValue(u, ups.RuntimeLowName),
+		LastCharge: l.state.Value(ups.ChargeName),
+	}
+	status, warning := Status(in)
+	if warning != "" && warning != l.warning {
+		l.log.Warn(warning)
+	}
+	l.warning = warning
+	// What has no status, such as a PDU, does not get an empty one.
+	if _, has := l.state.Variable(ups.StatusName); has || status != "" {
+		cs = append(cs, ups.Set(ups.StatusName, status))
+	}
+	return append(cs, setOrDelete(ups.BuzzwordsNameTrial, Buzzwords(u.buzzwords)))
+}
+
+// newValue returns the value that a variable is about to have.
+func (l *loop) newValue(u *Update, name string) string {
+	v, ok := l.state.Variable(name)
+	if ok && v.Flags&ups.Immutable != 0 {
+		return v.Value
+	}
+	for _, c := range slices.Backward(u.changes) {
+		switch {
+		case !strings.EqualFold(c.Name, name):
+		case c.Op == ups.SetInfo:
+			return c.Args[0]
+		case c.Op == ups.DelInfo:
+			return ""
+		}
+	}
+	return v.Value
+}
+
+func setOrDelete(name, value string) ups.Change {
+	if value == "" {
+		return ups.Change{Op: ups.DelInfo, Name: name}
+	}
+	return ups.Set(name, value)
+}
+
+// vanished returns the changes that forget what the device no longer reports after
+// it was opened again: it may be another one.
+func (l *loop) vanished(u *Update) []ups.Change {
+	if len(l.known) == 0 {
+		return nil
+	}
+	still := make(map[string]bool)
+	for _, c := range u.changes {
+		still[key(c)] = true
+	}
+	var cs []ups.Change
+	for k := range l.known {
+		if still[k] {
+			continue
+		}
+		delete(l.known, k)
+		if name, command := strings.CutPrefix(k, "!"); command {
+			cs = append(cs, ups.Change{Op: ups.DelCmd, Name: name})
+		} else {
+			cs = append(cs, ups.Change{Op: ups.DelInfo, Name: k})
+		}
+	}
+	return cs
+}
+
+// remember notes which variables and commands are the device's and when they were
+// read.
+func (l *loop) remember(u *Update) {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range u.changes {
+		switch c.Op {
+		case ups.SetInfo:
+			l.readAt[strings.ToLower(c.Name)] = now
+			l.known[key(c)] = true
+		case ups.AddCmd:
+			l.known[key(c)] = true
+		case ups.DelInfo, ups.DelCmd:
+			delete(l.known, key(c))
+			delete(l.readAt, strings.ToLower(c.Name))
+		}
+	}
+}
+
+// key tells variables and commands apart; names have no exclamation mark.
+func key(c ups.Change) string {
+	if c.Op == ups.AddCmd || c.Op == ups.DelCmd {
+		return "!" + strings.ToLower(c.Name)
+	}
+	return strings.ToLower(c.Name)
+}
+
+// opened returns the changes that belong to a device that was just opened.
+func (l *loop) opened(u *Update) []ups.Change {
+	cs := []ups.Change{{Op: ups.DelInfo, Name: reconnectCount}, {Op: ups.DelInfo, Name: reconnectMaxTries}}
+	for _, n := range [...]string{"mfr", "model", "serial"} {
+		if v := l.newValue(u, "ups."+n); v != "" {
+			cs = append(cs, ups.Set("device."+n, v))
+		}
+	}
+	for _, n := range [...]string{ShutdownDefault, cmdKillpower, cmdReload, cmdReloadOrExit, cmdReloadOrError} {
+		cs = append(cs, ups.Change{Op: ups.AddCmd, Name: n})
+	}
+	return cs
+}
+
+// checkThreshold ends the session if ignorelb has nothing to decide LB by.
+func (l *loop) checkThreshold() {
+	has := func(name string) bool { _, ok := l.state.Variable(name); return ok }
+	if !l.config.IgnoreLB || l.serving ||
+		has(ups.ChargeName) && has(ups.ChargeLowName) || has(ups.RuntimeName) && has(ups.RuntimeLowName) {
+		return
+	}
+	l.end(fmt.Errorf("the device has neither battery.charge with battery.charge.low nor battery.runtime with battery.runtime.low, "+
+		"which ignorelb needs; give the limit with default.battery.charge.low: %w", ErrConfig))
+}
+
+func (l *loop) becomeReady() {
+	if !l.serving && !l.done {
+		l.serving = true
+		close(l.ready)
+	}
+}
+
+// markStale tells everybody that the values are old, and how old.
+func (l *loop) markStale() {
+	cs := []ups.Change{{Op: ups.DataStale}}
+	if !l.lastRead.IsZero() {
+		cs = append(cs, ups.Set(dataAgeName, fmt.Sprint(int(time.Since(l.lastRead).Seconds()))))
+	}
+	l.state.Apply(cs...)
+}
+
+func (l *loop) setState(text string) { l.state.Apply(ups.Set(ups.DriverState, text)) }
+
+// publishConfig makes the configuration visible and applies its presets.
+func (s *Session) publishConfig() {
+	s.state.Apply(s.config.published(&s.driver)...)
+	if _, ok := s.state.Variable("device.type"); !ok {
+		s.state.Apply(ups.Set("device.type", "ups"))
+	}
+	killpower := "0"
+	if s.config.AllowKillpower || s.state.Value(ups.DriverKillpower) == "1" {
+		killpower = "1"
+	}
+	writable := []string{"RW", "NUMBER"}
+	s.state.Apply(
+		ups.Set(ups.DriverKillpower, killpower),
+		ups.Change{Op: ups.SetFlags, Name: ups.DriverKillpower, Args: writable},
+		ups.Set(ups.DriverDebug, fmt.Sprint(s.config.Debug)),
+		ups.Change{Op: ups.SetFlags, Name: ups.DriverDebug, Args: writable},
+	)
+	for _, p := range s.config.Presets {
+		if p.Frozen {
+			s.state.Freeze(p.Name, p.Value)
+		} else if _, ok := s.state.Variable(p.Name); !ok {
+			s.state.Apply(ups.Set(p.Name, p.Value))
+		}
+	}
+}
