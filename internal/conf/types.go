@@ -159,6 +159,9 @@ type Problem struct {
 }
 
 func (p Problem) String() string {
+	if p.Line == 0 { // it concerns the whole file
+		return p.File + ": " + p.Text
+	}
 	return p.File + ":" + strconv.Itoa(p.Line) + ": " + p.Text
 }
 
