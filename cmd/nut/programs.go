@@ -1,6 +1,9 @@
 package main
 
-import "gonut/internal/program"
+import (
+	"gonut/internal/program"
+	"gonut/internal/upsd"
+)
 
 // A group is some programs under a title, in the order in which nut lists them.
 type group struct {
@@ -11,7 +14,9 @@ type group struct {
 // groups is the table of all programs in the binary.
 func groups() []group {
 	return []group{
-		{"Servers and monitors", []program.Program{}},
+		{"Servers and monitors", []program.Program{
+			upsd.Program(),
+		}},
 		{"Clients", []program.Program{}},
 		{"Drivers", []program.Program{}},
 		{"Tools", []program.Program{}},
