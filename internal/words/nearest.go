@@ -4,9 +4,9 @@ import "strings"
 
 // Nearest returns the known word that is most like the given one, for "did you
 // mean"; empty if none is close: more than a third of its letters, and more than
-// one, would have to change.
+// one, would have to change, or all of them.
 func Nearest(word string, known []string) string {
-	best, bestDistance := "", max(1, len(word)/3)+1
+	best, bestDistance := "", min(len(word), max(1, len(word)/3)+1)
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < bestDistance {
 			best, bestDistance = k, d

@@ -59,9 +59,9 @@ func (s *Scanner) Scan() bool {
 // feed hands one chunk, at most a line, to the lexer. What follows a problem on
 // the same line is passed over.
 func (s *Scanner) feed(chunk []byte) (done bool, problem error) {
-	n, done, problem := s.lex.Feed(chunk)
-	if problem == nil || n > 0 && chunk[n-1] == '\n' {
-		return done, problem
+	_, done, problem = s.lex.Feed(chunk)
+	if problem == nil {
+		return done, nil
 	}
 	for len(chunk) > 0 && chunk[len(chunk)-1] != '\n' {
 		var err error
