@@ -1,0 +1,205 @@
+package upsd
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const status = "GET VAR fake ups.status"
+
+func TestSilentDriverBecomesStale(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.dial()
+		time.Sleep(30 * time.Second) // it answers each PING
+		c.want(status, `VAR fake ups.status "OL"`)
+		w.driver.set(func() {
+			if w.driver.pings < 4 || w.driver.pings > 7 {
+				t.Errorf("%d pings in 30 s; want about one in MAXAGE/3", w.driver.pings)
+			}
+			w.driver.mute = true
+		})
+		time.Sleep(10 * time.Second) // at most 15 s after its last word
+		c.want(status, `VAR fake ups.status "OL"`)
+		time.Sleep(7 * time.Second)
+		c.want(status, "ERR DATA-STALE")
+		c.want("LIST VAR fake", "ERR DATA-STALE")
+		c.want("GET UPSDESC fake", `UPSDESC fake "Unavailable"`)
+		c.want("LIST CLIENT fake", "BEGIN LIST CLIENT fake\nEND LIST CLIENT fake")
+		a := w.as("admin", "secret")
+		a.want("SET VAR fake ups.rw.str x", "ERR DATA-STALE")
+		a.want("INSTCMD fake load.off", "ERR DATA-STALE")
+		w.driver.say("NONSENSE from a newer driver\nSETFLAGS ups.ro.num\n")
+		synctest.Wait()
+		c.want(status, "ERR DATA-STALE")
+		w.driver.say("PONG\n")
+		synctest.Wait()
+		c.want(status, `VAR fake ups.status "OL"`)
+	})
+}
+
+func TestDriverSaysStale(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.dial()
+		w.driver.say("DATASTALE\n")
+		synctest.Wait()
+		c.want(status, "ERR DATA-STALE")
+		c.want("GET NUMLOGINS fake", "ERR DATA-STALE")
+		a := w.as("admin", "secret")
+		a.want("FSD fake", "OK FSD-SET")
+		w.driver.say("DATAOK\n")
+		synctest.Wait()
+		c.want(status, `VAR fake ups.status "FSD OL"`)
+	})
+}
+
+func TestBeforeTheDump(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.driver.set(func() { w.driver.dump = ""; w.driver.conn.Close() })
+		c := w.dial()
+		synctest.Wait()
+		c.want(status, "ERR DRIVER-NOT-CONNECTED")
+		time.Sleep(3 * time.Second)
+		c.want(status, `VAR fake ups.status "WAIT"`)
+		a := w.as("admin", "secret")
+		a.want("SET VAR fake ups.rw.str x", "ERR VAR-NOT-SUPPORTED")
+		// What came so far is served, whatever the driver says of it.
+		w.driver.say("DATASTALE\nSETINFO ups.load 5\n")
+		synctest.Wait()
+		c.want("LIST VAR fake", "BEGIN LIST VAR fake\nVAR fake ups.load \"5\"\nVAR fake ups.status \"WAIT\"\nEND LIST VAR fake")
+		w.driver.say("DUMPDONE\n")
+		synctest.Wait()
+		c.want(status, "ERR DATA-STALE")
+	})
+}
+
+func TestDriverLeavesAndReturns(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.as("mon", `"mon pw"`)
+		c.want("LOGIN fake", "OK")
+		c.want("FSD fake", "OK FSD-SET")
+		w.driver.set(func() { w.driver.conn.Close() })
+		synctest.Wait()
+		c.want(status, "ERR DRIVER-NOT-CONNECTED")
+		c.want("LIST CLIENT fake", "BEGIN LIST CLIENT fake\nCLIENT fake 127.0.0.1:3493\nEND LIST CLIENT fake")
+		c.want("PRIMARY fake", "OK PRIMARY-GRANTED")
+		time.Sleep(3 * time.Second)
+		c.want(status, `VAR fake ups.status "FSD OL"`)
+		c.want("GET NUMLOGINS fake", "NUMLOGINS fake 1")
+	})
+}
+
+func TestLiveChanges(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.dial()
+		for _, step := range []struct{ say, ask, want string }{
+			{"SETINFO ups.ro.num 4", "GET VAR fake ups.ro.num", `VAR fake ups.ro.num "4"`},
+			{"SETINFO ups.status ol", status, `VAR fake ups.status "OL"`}, // only the case changed
+			{"DELINFO ups.ro.num", "GET VAR fake ups.ro.num", "ERR VAR-NOT-SUPPORTED"},
+			{"DELENUM ups.rw.enum TWO", "LIST ENUM fake ups.rw.enum", "BEGIN LIST ENUM fake ups.rw.enum\n" +
+				"ENUM fake ups.rw.enum \"one\"\nENUM fake ups.rw.enum \"th\\#ree\"\nEND LIST ENUM fake ups.rw.enum"},
+			{"DELRANGE ups.rw.range 20 0", "LIST RANGE fake ups.rw.range", "BEGIN LIST RANGE fake ups.rw.range\n" +
+				"RANGE fake ups.rw.range \"1\" \"10\"\nEND LIST RANGE fake ups.rw.range"},
+			{"SETAUX ups.rw.str 80", "GET TYPE fake ups.rw.str", "TYPE fake ups.rw.str RW STRING:80"},
+			{"setflags ups.rw.str NUMBER", "GET TYPE fake ups.rw.str", "TYPE fake ups.rw.str NUMBER"},
+			{"ADDCMD shutdown.stop\nDELCMD LOAD.OFF", "LIST CMD fake", "BEGIN LIST CMD fake\nCMD fake Beeper.mute\n" +
+				"CMD fake shutdown.stop\nCMD fake test.panel.start\nEND LIST CMD fake"},
+			{"SETINFO ups.long " + strings.Repeat("x", 300), "GET VAR fake ups.long", `VAR fake ups.long "` + strings.Repeat("x", 255) + `"`},
+			// A line that is broken costs itself and nothing more.
+			{"SETINFO ups.a \"x # y\" z\nSETINFO ups.b good", "GET VAR fake ups.b", `VAR fake ups.b "good"`},
+			{"SETINFO ups.c \"two\nlines\"\nSETINFO ups.d good", "GET VAR fake ups.d", `VAR fake ups.d "good"`},
+		} {
+			w.driver.say("%s\n", step.say)
+			synctest.Wait()
+			c.want(step.ask, step.want)
+		}
+	})
+}
+
+func TestListsAreRenderedOncePerChange(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		d := w.server.device([]byte("fake"))
+		a, b := d.list(listVar, []byte("fake")), d.list(listVar, []byte("fake"))
+		if &a[0] != &b[0] {
+			t.Error("LIST VAR was rendered twice without a change")
+		}
+		w.driver.say("SETINFO ups.ro.num 44\n")
+		synctest.Wait()
+		c := string(d.list(listVar, []byte("fake")))
+		if !strings.Contains(c, `VAR fake ups.ro.num "44"`) {
+			t.Errorf("LIST VAR after a change = %s", c)
+		}
+		d.setFSD()
+		if c := string(d.list(listVar, []byte("fake"))); !strings.Contains(c, `"FSD OL"`) {
+			t.Errorf("LIST VAR after FSD = %s", c)
+		}
+		if c := string(d.list(listVar, []byte("FaKe"))); !strings.Contains(c, `VAR FaKe ups.ro.num "44"`) {
+			t.Errorf("LIST VAR FaKe = %s", c)
+		}
+	})
+}
+
+func TestTracking(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.as("admin", "secret")
+		c.want("SET TRACKING ON", "OK")
+		begin := func(request string) string {
+			id, ok := strings.CutPrefix(c.ask(request), "OK TRACKING ")
+			if !ok || len(id) != 36 || id != strings.ToUpper(id) {
+				t.Fatalf("%s: no tracking id in %q", request, id)
+			}
+			synctest.Wait()
+			if got := w.driver.got(); len(got) != 1 || !strings.HasSuffix(got[0], " TRACKING "+id) {
+				t.Errorf("driver got %q; want the id %s", got, id)
+			}
+			return id
+		}
+		first := begin("INSTCMD fake load.off")
+		if second := begin("INSTCMD fake load.off"); first == second {
+			t.Error("the same id twice")
+		}
+		for result, want := range map[string]string{
+			"0": "SUCCESS", "1": "ERR UNKNOWN", "2": "ERR INVALID-ARGUMENT", "3": "ERR FAILED",
+			"4": "ERR INVALID-ARGUMENT", "5": "ERR UNKNOWN", "-1": "PENDING",
+		} {
+			id := begin("SET VAR fake ups.rw.str x")
+			c.want("GET TRACKING "+id, "PENDING")
+			w.driver.say("TRACKING %s %s\n", id, result)
+			synctest.Wait()
+			c.want("GET TRACKING "+strings.ToLower(id)+" more", want)
+			c.want("GET TRACKING "+id, want) // as often as one likes
+		}
+
+		// Nobody else may read a result; the same user may, on any connection.
+		id := begin("SET VAR fake ups.rw.str x")
+		other := w.as("mon", `"mon pw"`)
+		other.want("SET TRACKING ON", "OK")
+		other.want("GET TRACKING "+id, "ERR UNKNOWN")
+		liar := w.as("admin", "wrong")
+		liar.want("SET TRACKING ON", "OK")
+		liar.want("GET TRACKING "+id, "ERR UNKNOWN")
+		again := w.as("admin", "secret")
+		again.want("GET TRACKING "+id, "ERR FEATURE-NOT-CONFIGURED")
+		again.want("SET TRACKING ON", "OK")
+		again.want("GET TRACKING "+id, "PENDING")
+
+		time.Sleep(59 * time.Second)
+		short := testConf()
+		short.TrackingDelay = 30 * time.Second
+		w.server.Reload(short, parseUsers(t, testUsers))
+		c.want("GET TRACKING "+id, "ERR UNKNOWN")
+	})
+}
+
+func TestTrackingTableIsBounded(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		s := &session{server: w.server}
+		for range maxTracked + 10 {
+			w.server.tracking.begin(s)
+		}
+		if n, m := len(w.server.tracking.entries), len(w.server.tracking.order); n != maxTracked || m != maxTracked {
+			t.Errorf("%d entries, %d in order; want %d", n, m, maxTracked)
+		}
+	})
+}
