@@ -43,12 +43,14 @@ func pidPath(dir, name string) string {
 // WritePID writes the number of this process to path, readable by all. The file
 // appears complete or not at all, and a link of that name is replaced, not
 // followed: the folder may belong to another user than root.
-func WritePID(path string) error {
+func WritePID(path string) error { return writePID(path, os.Getpid()) }
+
+func writePID(path string, pid int) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("write PID file %s: %w", path, cause(err))
 	}
-	_, err = fmt.Fprintln(f, os.Getpid())
+	_, err = fmt.Fprintln(f, pid)
 	err = errors.Join(err, f.Close())
 	if err == nil {
 		err = os.Chmod(f.Name(), 0o644)
@@ -78,10 +80,16 @@ func cause(err error) error {
 // the folder of root's daemons or, if this process is not root and may not write
 // there, in that of the others.
 func WriteRootPID(p conf.Paths, name string) (path string, err error) {
+	return WriteRootPIDOf(p, name, os.Getpid())
+}
+
+// WriteRootPIDOf writes the PID file on behalf of another process, one that may not
+// write there itself.
+func WriteRootPIDOf(p conf.Paths, name string, pid int) (path string, err error) {
 	paths := RootPIDPaths(p, name)
-	err = WritePID(paths[0])
+	err = writePID(paths[0], pid)
 	if err != nil && len(paths) > 1 && os.Geteuid() != 0 {
-		return paths[1], WritePID(paths[1])
+		return paths[1], writePID(paths[1], pid)
 	}
 	return paths[0], err
 }
