@@ -1,13 +1,14 @@
 // Package memnet connects parts of one process as a network connects hosts: by
-// address, with listeners and connections that keep deadlines. It works inside
+// address, with listeners and connections that keep deadlines. The networks tcp4
+// and tcp6 are the same as tcp, and port 0 gives a port that is free. It works inside
 // testing/synctest bubbles, where sockets do not. It has no security and no
 // buffers: a write waits for its reader.
 package memnet
 
 import (
 	"context"
-	"fmt"
 	"net"
+	"strconv"
 	"sync"
 	"syscall"
 )
@@ -16,13 +17,18 @@ import (
 type Network struct {
 	mu        sync.Mutex
 	listeners map[string]*listener
+	lastPort  int // given for port 0
 }
 
 // Listen opens an address of any form; the network's name is part of it.
 func (n *Network) Listen(_ context.Context, network, address string) (net.Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	a := addr{network, address}
+	a := newAddr(network, address)
+	if host, port, err := net.SplitHostPort(address); err == nil && port == "0" {
+		n.lastPort++
+		a.address = net.JoinHostPort(host, strconv.Itoa(firstPort+n.lastPort))
+	}
 	if n.listeners[a.key()] != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: a, Err: syscall.EADDRINUSE}
 	}
@@ -37,7 +43,7 @@ func (n *Network) Listen(_ context.Context, network, address string) (net.Listen
 // Dial connects to an address that somebody listens on. It waits for the listener
 // to accept.
 func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	a := addr{network, address}
+	a := newAddr(network, address)
 	n.mu.Lock()
 	l := n.listeners[a.key()]
 	n.mu.Unlock()
@@ -94,8 +100,18 @@ type conn struct {
 func (c conn) LocalAddr() net.Addr  { return c.addr }
 func (c conn) RemoteAddr() net.Addr { return c.addr }
 
+// firstPort is below all ports that are given for port 0.
+const firstPort = 49151
+
 type addr struct{ network, address string }
+
+func newAddr(network, address string) addr {
+	if network == "tcp4" || network == "tcp6" {
+		network = "tcp"
+	}
+	return addr{network, address}
+}
 
 func (a addr) Network() string { return a.network }
 func (a addr) String() string  { return a.address }
-func (a addr) key() string     { return fmt.Sprintf("%s!%s", a.network, a.address) }
+func (a addr) key() string     { return a.network + "!" + a.address }

@@ -68,3 +68,18 @@ func TestErrorsAreThoseOfSockets(t *testing.T) {
 		}
 	})
 }
+
+func TestPortZeroGivesAFreePort(t *testing.T) {
+	var n memnet.Network
+	a, err := n.Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := n.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil || a.Addr().String() == b.Addr().String() {
+		t.Errorf("second Listen = %v, %v; want another port than %v", b.Addr(), err, a.Addr())
+	}
+	if _, err := n.Listen(t.Context(), "tcp6", a.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("Listen on %v = %v; want EADDRINUSE", a.Addr(), err)
+	}
+}

@@ -1,0 +1,206 @@
+// Package host runs all that the configuration of one host names in one process:
+// its drivers, upsd and upsmon, as goroutines that are joined in memory. They are
+// the same functions as in the separate programs, joined by the same protocols.
+//
+// One process is less than several: all parts run as one user, and what exhausts
+// the process hits all of them. A device that panics costs only its own session.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"gonut/internal/conf"
+	"gonut/internal/driver"
+	"gonut/internal/drvsock"
+	"gonut/internal/memnet"
+	"gonut/internal/upsd"
+	"gonut/internal/upsmon"
+)
+
+// A Unit is a driver and the device that it is for.
+type Unit struct {
+	Driver driver.Driver
+	Config driver.Config
+}
+
+// A Host is what one host runs. Fields must not be changed once Run was called.
+type Host struct {
+	Units   []Unit
+	Server  *upsd.Config // nil: no upsd
+	Family  upsd.Family  // of the addresses that upsd listens on
+	Monitor *conf.UPSMon // nil: no upsmon
+	Deps    upsmon.Deps  // of upsmon
+	// Listen opens what upsd listens on.
+	Listen upsd.ListenFunc
+	// Sockets also opens the drivers' sockets in the state path, for programs
+	// outside this process.
+	Sockets bool
+	// Ready is called when upsd listens and upsmon starts; it may be nil.
+	Ready func(listening []net.Addr)
+	Log   *slog.Logger
+
+	mu     sync.Mutex
+	server *upsd.Server
+	daemon *upsmon.Daemon
+}
+
+// restartDelay is the pause before a driver that ended is started again.
+const restartDelay = 5 * time.Second
+
+// Run runs everything until ctx ends and all parts have ended. It returns an error
+// if one of them cannot start; then none goes on. That upsmon has shut the host
+// down is no reason to end: drivers and upsd are needed until the very last.
+func (h *Host) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel(nil)
+	var inner memnet.Network
+	var listening []net.Addr
+	if h.Server != nil {
+		front, err := h.openServer(ctx)
+		if err != nil {
+			return err
+		}
+		listening = front.Addrs()
+		wg.Go(func() { front.Serve(ctx) })
+		wg.Go(func() {
+			h.server.MirrorAll(ctx, func(d upsd.Device) upsd.Dialer { return h.Server.Dialer(d, inner.Dial) })
+		})
+	}
+	for _, u := range h.Units {
+		wg.Go(func() { h.drive(ctx, u, &inner) })
+	}
+	if h.Monitor != nil {
+		d := upsmon.New(*h.Monitor, h.Deps)
+		h.mu.Lock()
+		h.daemon = d
+		h.mu.Unlock()
+		wg.Go(func() {
+			if err := d.Run(ctx); err != nil && ctx.Err() == nil {
+				cancel(fmt.Errorf("upsmon: %w", err))
+			}
+		})
+	}
+	if h.Ready != nil {
+		h.Ready(listening)
+	}
+	<-ctx.Done()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, upsmon.ErrAbandon) {
+		return err
+	}
+	return nil
+}
+
+func (h *Host) openServer(ctx context.Context) (*upsd.Front, error) {
+	s := upsd.New(h.Server.UPSD, h.Server.Users, h.Log)
+	s.SetDevices(h.Server.Devices)
+	s.SetDescriptions(h.Server.Texts)
+	front, err := upsd.OpenFront(ctx, s, h.Server.UPSD, h.Family, h.Listen, h.Log)
+	if err != nil {
+		return nil, fmt.Errorf("upsd: %w", err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.server = s
+	return front, nil
+}
+
+// Daemon is the upsmon that runs, nil if none does.
+func (h *Host) Daemon() *upsmon.Daemon {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.daemon
+}
+
+// Reload makes the parts that can take a new configuration take it: upsd its
+// users and settings, upsmon all. Devices cannot change; the error says so.
+func (h *Host) Reload(server *upsd.Config) {
+	h.mu.Lock()
+	s, d := h.server, h.daemon
+	h.mu.Unlock()
+	if s != nil && server != nil {
+		s.Reload(server.UPSD, server.Users)
+		s.SetDescriptions(server.Texts)
+	}
+	if d != nil {
+		d.Reload()
+	}
+}
+
+// drive keeps one driver running.
+func (h *Host) drive(ctx context.Context, u Unit, inner *memnet.Network) {
+	log := h.Log.With("driver", u.Driver.Name, "ups", u.Config.Values.UPS)
+	for ctx.Err() == nil {
+		err := h.driveOnce(ctx, u, inner, log)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, driver.ErrConfig):
+			log.Error("driver stopped; mend ups.conf and start again", "error", err)
+			return
+		}
+		log.Error("driver ended; starting it again", "error", err)
+		select {
+		case <-time.After(restartDelay):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// driveOnce runs a driver and its socket until the driver ends.
+func (h *Host) driveOnce(ctx context.Context, u Unit, inner *memnet.Network, log *slog.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	s := driver.NewSession(u.Driver, u.Config, driver.Hooks{}, log)
+	wg.Go(func() {
+		select {
+		case <-s.Ready():
+			h.serve(ctx, s, u, inner, log)
+		case <-ctx.Done():
+		}
+	})
+	return s.Run(ctx)
+}
+
+// serve answers on the driver's socket, in memory and, if wanted, in the state
+// path.
+func (h *Host) serve(ctx context.Context, s *driver.Session, u Unit, inner *memnet.Network, log *slog.Logger) {
+	if h.Server == nil {
+		return
+	}
+	path := drvsock.Path(h.Server.StatePath, u.Driver.Name, u.Config.Values.UPS)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	open := func(listen func(context.Context) (net.Listener, error)) {
+		l, err := listen(ctx)
+		if err != nil {
+			log.Error("driver socket cannot be opened", "error", err)
+			return
+		}
+		wg.Go(func() {
+			if err := s.Serve(ctx, l); err != nil {
+				log.Error("driver socket is lost", "error", err)
+			}
+		})
+	}
+	open(func(ctx context.Context) (net.Listener, error) { return inner.Listen(ctx, "unix", path) })
+	if h.Sockets {
+		open(func(ctx context.Context) (net.Listener, error) {
+			if err := os.MkdirAll(filepath.Dir(path), 0o770); err != nil {
+				return nil, err
+			}
+			return drvsock.Listen(ctx, path)
+		})
+	}
+}

@@ -1,0 +1,132 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+
+	"gonut/internal/conf"
+	"gonut/internal/driver"
+	"gonut/internal/upsd"
+)
+
+// Load reads the configuration of a host: nut.conf decides which parts it has, as
+// it does for the start scripts of C NUT; without nut.conf those that have a file.
+// drivers are the drivers that can run in this process. What is wrong with single
+// lines is logged; the error names everything that makes it impossible to start.
+func Load(p conf.Paths, drivers []driver.Driver, getenv func(string) string, log *slog.Logger) (*Host, error) {
+	serve, monitor, err := parts(p, log)
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{Log: log}
+	var errs []error
+	if serve {
+		c, err := upsd.Load(p, getenv, log)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		h.Server = &c
+		h.Units, err = loadUnits(p, drivers, log)
+		if err != nil && len(errs) == 0 {
+			errs = append(errs, err)
+		}
+	}
+	if monitor {
+		c, err := LoadMonitor(p, log)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		h.Monitor = &c
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// LoadMonitor reads upsmon.conf.
+func LoadMonitor(p conf.Paths, log *slog.Logger) (conf.UPSMon, error) {
+	return read(p.File("upsmon.conf"), conf.ParseUPSMon, log)
+}
+
+// parts says whether the host has drivers and upsd, and whether it has upsmon.
+func parts(p conf.Paths, log *slog.Logger) (serve, monitor bool, err error) {
+	c, err := read(p.File("nut.conf"), conf.ParseNUTConf, log)
+	if errors.Is(err, fs.ErrNotExist) {
+		serve, monitor = exists(p.File("ups.conf")), exists(p.File("upsmon.conf"))
+		if !serve && !monitor {
+			return false, false, fmt.Errorf("there is neither ups.conf nor upsmon.conf in %s; nut sandbox shows what they look like", p.Conf)
+		}
+		return serve, monitor, nil
+	}
+	if err != nil {
+		return false, false, err
+	}
+	switch c.Mode {
+	case "none":
+		return false, false, fmt.Errorf("%s says MODE=none: nothing is to run; set MODE=standalone, netserver or netclient", p.File("nut.conf"))
+	case "netclient":
+		return false, true, nil
+	}
+	return true, exists(p.File("upsmon.conf")), nil
+}
+
+// loadUnits finds the driver of every section of ups.conf.
+func loadUnits(p conf.Paths, drivers []driver.Driver, log *slog.Logger) ([]Unit, error) {
+	file := p.File("ups.conf")
+	c, _, err := conf.ReadFile(file, conf.ParseUPSConf) // upsd.Load logged the problems
+	if err != nil {
+		return nil, err
+	}
+	var units []Unit
+	var errs []error
+	for _, s := range c.Sections {
+		if !s.Complete() {
+			continue // upsd.Load warned
+		}
+		d, ok := find(drivers, s.Driver())
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s:%d: driver %q of [%s] cannot run in one process with the rest; start drivers and upsd as programs of their own", file, s.Line, s.Driver(), s.Name))
+			continue
+		}
+		cfg, warnings, err := d.ConfigFromFile(c, s.Name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, w := range warnings {
+			log.Warn(w)
+		}
+		cfg.Values.ConfPath = p.Conf
+		units = append(units, Unit{d, cfg})
+	}
+	return units, errors.Join(errs...)
+}
+
+func find(drivers []driver.Driver, name string) (driver.Driver, bool) {
+	i := slices.IndexFunc(drivers, func(d driver.Driver) bool {
+		return d.Name == name || slices.Contains(d.Aliases, name)
+	})
+	if i < 0 {
+		return driver.Driver{}, false
+	}
+	return drivers[i], true
+}
+
+func read[T any](path string, parse func(string, io.Reader) (T, []conf.Problem, error), log *slog.Logger) (T, error) {
+	v, problems, err := conf.ReadFile(path, parse)
+	for _, p := range problems {
+		log.Warn(p.String())
+	}
+	return v, err
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
