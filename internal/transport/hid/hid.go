@@ -6,10 +6,11 @@ package hid
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
+
+	"gonut/internal/transport/usb"
 )
 
 // A ReportType says which of its three kinds a report is, with the numbers that
@@ -37,25 +38,27 @@ func (t ReportType) String() string {
 }
 
 // What a transfer may end with. Errors of a Conn and an Opener wrap these, so
-// that a driver can decide by errors.Is; everything else is an I/O error that
+// that a driver can decide by errors.Is, whatever carries them; everything else is an I/O error that
 // concerns the one transfer.
 var (
 	// ErrGone means that the device was unplugged or renumbered: the Conn is
 	// useless and has to be opened again. An Opener returns it when no device
 	// matches.
-	ErrGone = errors.New("no such device")
+	ErrGone = usb.ErrGone
 	// ErrStall means that the device refused the request (EPIPE): it does not
 	// know the report, or not in this direction.
-	ErrStall = errors.New("request stalled")
+	ErrStall = usb.ErrStall
 	// ErrTimeout means that the device did not answer in time. For Input it is
 	// the normal case: nothing happened.
-	ErrTimeout = errors.New("transfer timed out")
+	ErrTimeout = usb.ErrTimeout
 	// ErrPermission means that the operating system does not let us.
-	ErrPermission = errors.New("permission denied")
+	ErrPermission = usb.ErrPermission
 	// ErrBusy means that another program holds the device.
-	ErrBusy = errors.New("device is busy")
+	ErrBusy = usb.ErrBusy
 	// ErrOverflow means that the device sent more than was asked for.
-	ErrOverflow = errors.New("transfer overflow")
+	ErrOverflow = usb.ErrOverflow
+	// ErrUnsupported means that this system or this way to the device cannot do it.
+	ErrUnsupported = usb.ErrUnsupported
 )
 
 // A Conn is one open HID interface of a device. Get, Set and String may be

@@ -50,7 +50,7 @@ type transfer struct {
 func (s System) Open(d Device) (*Handle, error) {
 	f, err := os.OpenFile(s.node(d), os.O_RDWR, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open USB device %v: %w", d, explain(err))
+		return nil, fmt.Errorf("open USB device %v: %w", d, Explain(err))
 	}
 	raw, err := f.SyscallConn()
 	if err == nil {
@@ -72,8 +72,9 @@ func (s System) Open(d Device) (*Handle, error) {
 // Device returns what the handle was opened with.
 func (h *Handle) Device() Device { return h.device }
 
-// explain adds the meaning of a system call's error to it.
-func explain(err error) error {
+// Explain adds the meaning of a system call's error to it, as one of this
+// package's errors. Others it returns as they are.
+func Explain(err error) error {
 	var meaning error
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ESHUTDOWN), errors.Is(err, unix.ENXIO):
@@ -165,7 +166,7 @@ func (h *Handle) transfer(ctx context.Context, kind, endpoint uint8, buffer []by
 		t.urb.buffer = unsafe.Pointer(&buffer[0])
 	}
 	if err := h.submit(t); err != nil {
-		return 0, explain(err)
+		return 0, Explain(err)
 	}
 	h.wait(ctx, t)
 	select {
@@ -180,7 +181,7 @@ func (h *Handle) transfer(ctx context.Context, kind, endpoint uint8, buffer []by
 		return int(t.urb.actual), context.Cause(ctx)
 	}
 	if t.err != nil {
-		return int(t.urb.actual), explain(t.err)
+		return int(t.urb.actual), Explain(t.err)
 	}
 	return int(t.urb.actual), nil
 }
@@ -318,7 +319,7 @@ func (h *Handle) discard(t *transfer) {
 func (h *Handle) Claim(number uint8) error {
 	name, err := h.driver(number)
 	if err != nil {
-		return fmt.Errorf("claim interface %d of %s: %w", number, h.device.Path, explain(err))
+		return fmt.Errorf("claim interface %d of %s: %w", number, h.device.Path, Explain(err))
 	}
 	if name == "usbfs" && !h.holds(number) {
 		return fmt.Errorf("claim interface %d of %s: %w by another program", number, h.device.Path, ErrBusy)
@@ -330,7 +331,7 @@ func (h *Handle) Claim(number uint8) error {
 		err = h.claimInSteps(number, name)
 	}
 	if err != nil {
-		return fmt.Errorf("claim interface %d of %s from driver %q: %w", number, h.device.Path, name, explain(err))
+		return fmt.Errorf("claim interface %d of %s from driver %q: %w", number, h.device.Path, name, Explain(err))
 	}
 	h.claimed[number] = h.claimed[number] || name != "" && name != "usbfs"
 	return nil
@@ -375,12 +376,12 @@ func (h *Handle) Release(number uint8) error {
 	delete(h.claimed, number)
 	n := uint32(number)
 	if err := h.do(h.ioctls.releaseInterface, unsafe.Pointer(&n)); err != nil {
-		return fmt.Errorf("release interface %d of %s: %w", number, h.device.Path, explain(err))
+		return fmt.Errorf("release interface %d of %s: %w", number, h.device.Path, Explain(err))
 	}
 	if rebind {
 		c := driverIoctl{number: int32(number), code: int32(h.ioctls.connect)}
 		if err := h.do(h.ioctls.driverIoctl, unsafe.Pointer(&c)); err != nil {
-			return fmt.Errorf("give interface %d of %s back to the kernel: %w", number, h.device.Path, explain(err))
+			return fmt.Errorf("give interface %d of %s back to the kernel: %w", number, h.device.Path, Explain(err))
 		}
 	}
 	return nil
@@ -390,7 +391,7 @@ func (h *Handle) Release(number uint8) error {
 func (h *Handle) SetInterface(number, alternate uint8) error {
 	s := setInterface{uint32(number), uint32(alternate)}
 	if err := h.do(h.ioctls.setInterface, unsafe.Pointer(&s)); err != nil {
-		return fmt.Errorf("set interface %d of %s to %d: %w", number, h.device.Path, alternate, explain(err))
+		return fmt.Errorf("set interface %d of %s to %d: %w", number, h.device.Path, alternate, Explain(err))
 	}
 	return nil
 }
@@ -399,7 +400,7 @@ func (h *Handle) SetInterface(number, alternate uint8) error {
 func (h *Handle) ClearHalt(endpoint uint8) error {
 	e := uint32(endpoint)
 	if err := h.do(h.ioctls.clearHalt, unsafe.Pointer(&e)); err != nil {
-		return fmt.Errorf("clear halt of endpoint %02x of %s: %w", endpoint, h.device.Path, explain(err))
+		return fmt.Errorf("clear halt of endpoint %02x of %s: %w", endpoint, h.device.Path, Explain(err))
 	}
 	return nil
 }
@@ -413,7 +414,7 @@ func (h *Handle) Reset() error {
 		h.do(h.ioctls.releaseInterface, unsafe.Pointer(&n)) // lost anyway if it fails
 	}
 	if err := h.do(h.ioctls.reset, nil); err != nil {
-		return fmt.Errorf("reset %s: %w", h.device.Path, explain(err))
+		return fmt.Errorf("reset %s: %w", h.device.Path, Explain(err))
 	}
 	for number := range h.claimed {
 		if err := h.Claim(number); err != nil {

@@ -96,16 +96,29 @@ func newUSBFSIoctls(l ioctlLayout) usbfsIoctls {
 	}
 }
 
-// ioctl repeats what a signal interrupted.
-func ioctl(fd, request uintptr, arg unsafe.Pointer) error {
+// Ioctl performs an ioctl on a descriptor and returns what the kernel did,
+// repeating what a signal interrupted.
+func Ioctl(fd, request uintptr, arg unsafe.Pointer) (int, error) {
 	for {
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, request, uintptr(arg))
+		r, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, request, uintptr(arg))
 		switch errno {
 		case 0:
-			return nil
+			return int(r), nil
 		case unix.EINTR:
 		default:
-			return errno
+			return 0, errno
 		}
 	}
+}
+
+// ReadWriteIoctl returns the number of an ioctl on this architecture that moves
+// size bytes both ways.
+func ReadWriteIoctl(kind, nr byte, size int) uintptr {
+	l := nativeIoctls()
+	return l.number(l.read|l.write, kind, nr, uintptr(size))
+}
+
+func ioctl(fd, request uintptr, arg unsafe.Pointer) error {
+	_, err := Ioctl(fd, request, arg)
+	return err
 }

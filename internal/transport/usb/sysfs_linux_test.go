@@ -96,7 +96,8 @@ func TestWatchSeesTheFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close()
+	w.Close()
+	w.file = nil // as where netlink is closed to us
 	plug(t, s.Sysfs, "1-6", map[string]string{"busnum": "1\n"})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

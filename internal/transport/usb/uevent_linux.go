@@ -78,8 +78,11 @@ type Watcher struct {
 	buffer []byte
 }
 
-// lookPeriod is how often a Watcher looks at the folder itself.
-const lookPeriod = 500 * time.Millisecond
+// How often a Watcher looks at the folder itself: rarely where netlink tells.
+const (
+	lookPeriod     = time.Second
+	lookPeriodIdle = 5 * time.Second
+)
 
 // Watch starts to listen. What happens between Watch and the first Next is not
 // lost.
@@ -105,8 +108,12 @@ func (s System) Watch() (*Watcher, error) {
 // Next waits until devices came or went, or ctx ends, whose error it returns.
 // Several changes may be told as one.
 func (w *Watcher) Next(ctx context.Context) error {
+	period := lookPeriodIdle
+	if w.file == nil {
+		period = lookPeriod
+	}
 	for ctx.Err() == nil {
-		heard, err := w.hear(ctx, time.Now().Add(lookPeriod))
+		heard, err := w.hear(ctx, time.Now().Add(period))
 		if err != nil {
 			return fmt.Errorf("watch USB devices: %w", err)
 		}
