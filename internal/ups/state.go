@@ -45,9 +45,14 @@ func (s *State) Apply(cs ...Change) {
 		return
 	}
 	s.snapshot = nil
+	s.tell(done)
+}
+
+// tell hands changes to the watchers.
+func (s *State) tell(cs []Change) {
 	for w := range s.watchers {
 		select {
-		case w.ch <- done:
+		case w.ch <- cs:
 		default: // too slow: it has to start over
 			s.remove(w)
 		}
@@ -251,17 +256,23 @@ func (v *Variable) change(c Change) bool {
 // touches is how C tells ranges apart: two are the same if either bound is.
 func (r Range) touches(o Range) bool { return r.Min == o.Min || r.Max == o.Max }
 
-// Freeze gives a variable a value that nothing can change or delete any more, as
-// override.* in ups.conf asks for.
+// Freeze gives a variable a value that nothing but Freeze can change or delete any
+// more, as override.* in ups.conf asks for. No client may set it.
 func (s *State) Freeze(name, value string) {
-	s.Apply(Set(name, value))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := strings.ToLower(name)
-	v := *s.vars[key]
-	v.Flags = Immutable
+	v := Variable{Name: name}
+	if old := s.vars[key]; old != nil {
+		v = *old
+	}
+	changed := v.Value != value || s.vars[key] == nil
+	v.Value, v.Flags = value, Immutable
 	s.vars[key] = &v
 	s.snapshot = nil
+	if changed {
+		s.tell([]Change{Set(name, value)})
+	}
 }
 
 // A Snapshot is all that was known about a device at one moment. It is never
