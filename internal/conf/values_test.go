@@ -454,7 +454,9 @@ func TestFindPaths(t *testing.T) {
 		{env("NUT_STATEPATH", "/s", "NUT_ALTPIDPATH", "/a"),
 			Paths{Conf: "/etc/nut", State: "/s", PID: "/run", AltPID: "/a", StateByEnv: true}},
 	} {
-		same(t, "FindPaths", FindPaths(c.env), c.want)
+		got := FindPaths(c.env)
+		same(t, "FindPaths", []any{got.Conf, got.State, got.PID, got.AltPID, got.StateByEnv},
+			[]any{c.want.Conf, c.want.State, c.want.PID, c.want.AltPID, c.want.StateByEnv})
 	}
 	same(t, "File", Paths{Conf: "/c"}.File("ups.conf"), filepath.Join("/c", "ups.conf"))
 }
