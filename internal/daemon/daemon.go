@@ -51,13 +51,15 @@ func BannerLine(prog string) string {
 // Banner writes the banner line to standard output, unless
 // NUT_QUIET_INIT_BANNER asks for silence: any value but false, no, off and 0 does.
 func Banner(e program.Env, prog string) {
-	if !quiet(e.Getenv("NUT_QUIET_INIT_BANNER")) {
+	if !QuietBanner(e.Getenv) {
 		fmt.Fprintln(e.Stdout, BannerLine(prog))
 	}
 }
 
-func quiet(v string) bool {
-	switch strings.ToLower(v) {
+// QuietBanner reports whether NUT_QUIET_INIT_BANNER asks for silence, for programs
+// whose banner has a shape of its own.
+func QuietBanner(getenv func(string) string) bool {
+	switch strings.ToLower(getenv("NUT_QUIET_INIT_BANNER")) {
 	case "", "false", "no", "off", "0":
 		return false
 	}

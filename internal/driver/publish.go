@@ -39,6 +39,9 @@ func (l *loop) publish(depth Depth, u *Update) {
 		l.checkThreshold()
 	}
 	l.becomeReady()
+	if l.hooks.Polled != nil {
+		l.hooks.Polled()
+	}
 }
 
 // statusChanges composes ups.alarm, ups.status and the buzzwords of a poll.

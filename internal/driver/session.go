@@ -76,6 +76,8 @@ type Hooks struct {
 	Reload func() (Config, error)
 	// SetDebug makes logging as verbose as level says.
 	SetDebug func(level int)
+	// Polled is called after each poll that succeeded.
+	Polled func()
 	// Beat is called at each turn of the loop.
 	Beat func()
 	// BeatEvery makes the loop turn at least this often.

@@ -1,0 +1,222 @@
+package driver
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gonut/internal/conf"
+	"gonut/internal/ups"
+	"gonut/internal/words"
+)
+
+// ConfigFromFile returns what ups.conf says about one device. Errors wrap
+// ErrConfig; warnings are for the log.
+func (d *Driver) ConfigFromFile(f conf.UPSConf, upsName string) (c Config, warnings []string, err error) {
+	o := newOptions(d)
+	if err := o.section(f, upsName); err != nil {
+		return Config{}, nil, err
+	}
+	if o.config.Values.Port == "" {
+		return Config{}, nil, fmt.Errorf("ups.conf: section [%s] has no port = …: %w", upsName, ErrConfig)
+	}
+	return o.config, o.warnings, nil
+}
+
+// options gathers a Config setting by setting: later ones win.
+type options struct {
+	driver   *Driver
+	config   Config
+	warnings []string
+}
+
+func newOptions(d *Driver) *options {
+	return &options{driver: d, config: NewConfig("", "")}
+}
+
+// section takes the global settings of ups.conf and those of one device.
+func (o *options) section(f conf.UPSConf, name string) error {
+	i := slices.IndexFunc(f.Sections, func(s conf.Section) bool { return s.Name == name })
+	if i < 0 {
+		var names []string
+		for _, s := range f.Sections {
+			names = append(names, s.Name)
+		}
+		return fmt.Errorf("ups.conf: there is no section [%s]%s: %w", name, didYouMean(name, names), ErrConfig)
+	}
+	o.config.Values.UPS = name
+	for _, s := range f.Global {
+		if err := o.global(s); err != nil {
+			return err
+		}
+	}
+	for _, s := range f.Sections[i].Settings {
+		if err := o.set(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// global takes a setting that stands before the first section. Those of other
+// programs and unknown ones mean nothing here.
+func (o *options) global(s conf.Setting) error {
+	switch {
+	case strings.EqualFold(s.Name, "statepath"):
+		o.config.StatePath = s.Value
+	case s.Name == "chroot":
+		o.config.Chroot = s.Value
+	case slices.Contains(bothScopes(), s.Name), strings.EqualFold(s.Name, "debug_min"):
+		return o.set(s)
+	}
+	return nil
+}
+
+// bothScopes are the settings that mean the same before the first section and
+// within one.
+func bothScopes() []string {
+	return []string{"user", "group", "pollinterval", "synchronous", "reconnect_max_tries", "reconnect_report_freq", "LIBUSB_DEBUG"}
+}
+
+// set takes one setting of a section or of -x.
+func (o *options) set(s conf.Setting) error {
+	lower := strings.ToLower(s.Name)
+	if name, ok := strings.CutPrefix(lower, "default."); ok {
+		o.preset(Preset{Name: name, Value: s.Value})
+		return nil
+	}
+	if name, ok := strings.CutPrefix(lower, "override."); ok {
+		o.preset(Preset{Name: name, Value: s.Value, Frozen: true})
+		return nil
+	}
+	if known, err := o.common(s); known || err != nil {
+		return err
+	}
+	return o.own(s)
+}
+
+// preset keeps one value a name; a later line wins.
+func (o *options) preset(p Preset) {
+	ps := &o.config.Presets
+	*ps = slices.DeleteFunc(*ps, func(e Preset) bool { return e.Name == p.Name && e.Frozen == p.Frozen })
+	*ps = append(*ps, p)
+}
+
+// common takes a setting that all drivers share.
+func (o *options) common(s conf.Setting) (known bool, err error) {
+	c := &o.config
+	if strings.EqualFold(s.Name, "debug_min") {
+		c.Debug = max(0, ups.Atoi(s.Value))
+		return true, nil
+	}
+	switch s.Name {
+	case "driver":
+		return true, o.checkDriver(s)
+	case "port":
+		c.Values.Port = s.Value
+	case "user":
+		c.User = s.Value
+	case "group":
+		c.Group = s.Value
+	case "pollinterval":
+		n := ups.Atoi(s.Value)
+		if n <= 0 {
+			return true, wrong(s, "pollinterval = %s: it must be a number of seconds above 0", s.Value)
+		}
+		c.PollInterval = time.Duration(n) * time.Second
+	case "synchronous":
+		c.Synchronous = s.Value
+		if s.Value != "yes" && s.Value != "auto" {
+			c.Synchronous = "no"
+		}
+	case "reconnect_max_tries":
+		c.MaxTries = ups.Atoi(s.Value)
+	case "reconnect_report_freq":
+		c.ReportEvery = ups.Atoi(s.Value)
+	case "LIBUSB_DEBUG":
+		c.LibUSBDebug = s.Value
+	case "sdcommands":
+		c.ShutdownCommands = splitCommands(s.Value)
+	case "nolock":
+		c.NoLock = true
+	case "ignorelb":
+		c.IgnoreLB = true
+	case "allow_killpower":
+		c.AllowKillpower = true
+	case "sddelay":
+		o.warnings = append(o.warnings, where(s)+"sddelay means nothing any more")
+	case "desc", "sdorder", "maxstartdelay", "maxretry", "retrydelay", "nowait":
+		// of upsd and upsdrvctl
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+func splitCommands(v string) []string {
+	return strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// checkDriver refuses a section that belongs to another driver.
+func (o *options) checkDriver(s conf.Setting) error {
+	if name := strings.TrimPrefix(s.Value, "lt-"); name == o.driver.Name || slices.Contains(o.driver.Aliases, name) {
+		return nil
+	}
+	return wrong(s, "the section is for driver %s, this is %s; start nut %s instead", s.Value, o.driver.Name, s.Value)
+}
+
+// own takes a setting of this driver alone.
+func (o *options) own(s conf.Setting) error {
+	opt, ok := o.driver.option(s.Name)
+	if !ok {
+		var names []string
+		for _, e := range o.driver.Options {
+			names = append(names, e.Name)
+		}
+		names = append(names, bothScopes()...)
+		names = append(names, "port", "sdcommands", "nolock", "ignorelb", "allow_killpower")
+		return wrong(s, "%s is no option of driver %s%s; nut %s -h lists them", s.Name, o.driver.Name,
+			didYouMean(s.Name, names), o.driver.Name)
+	}
+	name := strings.ToLower(opt.Name)
+	if opt.Flag {
+		o.config.Values.Set[name] = ""
+		return nil
+	}
+	if s.Flag {
+		return wrong(s, "option %s of driver %s wants a value", s.Name, o.driver.Name)
+	}
+	o.config.Values.Set[name] = s.Value
+	return nil
+}
+
+// argument takes the argument of -x: name or name=value.
+func (o *options) argument(arg string) error {
+	name, value, hasValue := strings.Cut(arg, "=")
+	name = strings.TrimSpace(name)
+	if name == "" {
+		return fmt.Errorf("-x %s: write -x name=value or -x flag: %w", arg, ErrConfig)
+	}
+	return o.set(conf.Setting{Name: name, Value: strings.TrimSpace(value), Flag: !hasValue})
+}
+
+func wrong(s conf.Setting, format string, args ...any) error {
+	return fmt.Errorf("%s%s: %w", where(s), fmt.Sprintf(format, args...), ErrConfig)
+}
+
+// where tells which line of ups.conf is meant; settings of the command line have
+// none.
+func where(s conf.Setting) string {
+	if s.Line == 0 {
+		return ""
+	}
+	return fmt.Sprintf("ups.conf:%d: ", s.Line)
+}
+
+func didYouMean(name string, known []string) string {
+	if s := words.Nearest(name, known); s != "" {
+		return fmt.Sprintf(" (did you mean %s?)", s)
+	}
+	return ""
+}

@@ -1,0 +1,310 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"gonut/internal/daemon"
+	"gonut/internal/drvsock"
+	"gonut/internal/netproto"
+	"gonut/internal/program"
+)
+
+// How long another driver of the same name is waited for.
+const (
+	endLimit  = 15 * time.Second // after it said that it ends, or after SIGTERM
+	endPeriod = 100 * time.Millisecond
+)
+
+// serve is the normal life of a driver.
+func (p *process) serve(ctx context.Context) error {
+	var bg *daemon.Background
+	if p.foreground <= 0 {
+		var err error
+		if bg, err = daemon.Detach(ctx, p.env); bg == nil {
+			return err
+		}
+	}
+	if !daemon.QuietBanner(p.env.Getenv) {
+		p.banner()
+	}
+	ctx, signals, stop := daemon.ListenSignals(ctx)
+	defer stop()
+	if err := p.becomeUser(); err != nil {
+		return err
+	}
+	if err := p.checkState(); err != nil {
+		return err
+	}
+	if err := p.replaceSibling(ctx); err != nil {
+		return err
+	}
+	if p.foreground <= 0 || p.foreground == 2 {
+		if err := daemon.WritePID(p.pidFile); err != nil {
+			p.log.Log(ctx, daemon.LevelNotice, err.Error())
+		}
+		defer daemon.RemovePID(p.pidFile)
+	}
+	return p.session(ctx, signals, bg)
+}
+
+// session runs the session and, once there is something to serve, the socket.
+func (p *process) session(ctx context.Context, signals *daemon.Signals, bg *daemon.Background) error {
+	notify := daemon.NewServiceNotifier(p.env.Getenv)
+	s := NewSession(*p.driver, *p.config(), Hooks{
+		Reload:    p.reread,
+		SetDebug:  func(n int) { p.logger.SetVerbosity(p.verbosity(n)) },
+		Beat:      notify.Watchdog,
+		BeatEvery: notify.WatchdogInterval() / 2,
+	}, p.log)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	var served error
+	wg.Go(func() { p.handleSignals(ctx, s, signals) })
+	wg.Go(func() {
+		select {
+		case <-s.Ready():
+		case <-ctx.Done():
+			return
+		}
+		if served = p.serveSocket(ctx, s, func() {
+			bg.Ready(p.logger)
+			notify.Ready(fmt.Sprintf("driver %s serves %s", p.driver.Name, p.config().Values.UPS))
+		}); served != nil {
+			cancel()
+		}
+	})
+	err := s.Run(ctx)
+	notify.Stopping("")
+	cancel()
+	wg.Wait()
+	return errors.Join(err, served)
+}
+
+// serveSocket opens the driver socket and answers on it. ready is called between
+// the two.
+func (p *process) serveSocket(ctx context.Context, s *Session, ready func()) error {
+	path := p.socketPath()
+	l, err := drvsock.Listen(ctx, path)
+	if err != nil {
+		return err
+	}
+	if err := p.shareSocket(path); err != nil {
+		p.log.Warn("the socket is not shared with its group; upsd may be unable to connect", "error", err)
+	}
+	if p.env.Getenv("NUT_QUIET_INIT_LISTENER") == "" {
+		p.log.Info("listening on socket " + path)
+	}
+	ready()
+	return s.Serve(ctx, l)
+}
+
+// shareSocket gives the socket to the group that upsd is in, if this process has
+// not become a user of that group.
+func (p *process) shareSocket(path string) error {
+	if p.group == "" && (p.user == "" || p.user == defaultUser) {
+		return nil
+	}
+	gid, err := daemon.LookupGroup(either(p.group, defaultUser))
+	if err != nil {
+		if p.group == "" {
+			return nil // nobody asked for it
+		}
+		return err
+	}
+	return os.Chown(path, -1, gid)
+}
+
+func (p *process) handleSignals(ctx context.Context, s *Session, signals *daemon.Signals) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals.Reload:
+			s.Reload(ctx, false)
+		case <-signals.User1:
+			s.Reload(ctx, true)
+		}
+	}
+}
+
+// becomeUser gives up root before the device is touched, as C's drivers do.
+func (p *process) becomeUser() error {
+	if p.user == "" && os.Geteuid() != 0 && p.chroot == "" {
+		return nil
+	}
+	name := either(p.user, defaultUser)
+	account, err := daemon.LookupAccount(name)
+	if err != nil {
+		if p.user == "" {
+			return fmt.Errorf("%w (drivers started as root become %s; -u root or user = root in ups.conf keeps root)", err, name)
+		}
+		return err
+	}
+	if p.chroot != "" {
+		if err := daemon.Chroot(p.chroot); err != nil {
+			return err
+		}
+	}
+	return account.Become()
+}
+
+// checkState makes sure that there is a folder for the socket.
+func (p *process) checkState() error {
+	dir := p.paths.State
+	fi, err := os.Stat(dir)
+	if err == nil && !fi.IsDir() {
+		err = errors.New("it is no folder")
+	}
+	if err != nil {
+		return fmt.Errorf("state path %s: %w; create it for user id %d or set NUT_STATEPATH", dir, unwrapPath(err), os.Geteuid())
+	}
+	return nil
+}
+
+func unwrapPath(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// replaceSibling ends a running driver of the same name: two would fight for the
+// device.
+func (p *process) replaceSibling(ctx context.Context) error {
+	asked := p.askToEnd(ctx)
+	pid, err := daemon.ReadPID(p.pidFile)
+	if err != nil || pid == os.Getpid() {
+		return nil
+	}
+	patience := endPeriod
+	if asked {
+		patience = endLimit
+	}
+	if p.waitGone(ctx, patience) {
+		return nil
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		if err := p.signalSibling(sig); err != nil {
+			return nil // it is gone, or it is not a driver
+		}
+		p.log.Warn("another driver serves this ups; it was sent a signal", "pid", pid, "signal", sig)
+		if p.waitGone(ctx, endLimit) {
+			return nil
+		}
+	}
+	return fmt.Errorf("another driver with process number %d serves %s and does not end", pid, p.config().Values.UPS)
+}
+
+// askToEnd asks a running driver through its socket to end and waits until it did.
+func (p *process) askToEnd(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, endLimit)
+	defer cancel()
+	link, err := drvsock.Connect(ctx, p.dial)
+	if err != nil {
+		return false
+	}
+	defer link.Close()
+	if n, err := link.Do(ctx, drvsock.Request{Name: cmdExit}); err != nil || n != netproto.Handled {
+		return false
+	}
+	p.log.Warn("another driver served this ups; it was asked to end", "socket", p.socketPath())
+	return link.WaitClosed(ctx) == nil
+}
+
+// waitGone waits until the process of the PID file has ended.
+func (p *process) waitGone(ctx context.Context, limit time.Duration) bool {
+	deadline := time.Now().Add(limit)
+	for {
+		if err := p.signalSibling(0); err != nil {
+			return true
+		}
+		if !time.Now().Before(deadline) {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(endPeriod):
+		}
+	}
+}
+
+// killpower is -k: first the running driver is asked, which has the device open;
+// if there is none or it cannot, the device is opened here.
+func (p *process) killpower(ctx context.Context) error {
+	ctx, _, stop := daemon.ListenSignals(ctx)
+	defer stop()
+	if !daemon.QuietBanner(p.env.Getenv) {
+		p.banner()
+	}
+	if p.askKillpower(ctx) {
+		return nil
+	}
+	if err := p.replaceSibling(ctx); err != nil {
+		p.log.Warn(err.Error())
+	}
+	if err := p.becomeUser(); err != nil {
+		p.log.Warn("cutting the power as root", "error", err)
+	}
+	c := *p.config()
+	c.NoLock = true
+	s := NewSession(*p.driver, c, Hooks{}, p.log)
+	if err := s.Kill(ctx); err != nil {
+		return fmt.Errorf("the power of %s was not cut: %w", c.Values.UPS, err)
+	}
+	return nil
+}
+
+// askKillpower lets the running driver cut the power.
+func (p *process) askKillpower(ctx context.Context) bool {
+	n, err := p.ask(ctx, askLimit, drvsock.Request{Set: true, Name: "driver.flag.allow_killpower", Value: "1", HasValue: true})
+	if err != nil || n != netproto.Handled {
+		return false
+	}
+	// C waits for ever here; a driver that hangs must not keep us from trying.
+	n, err = p.ask(ctx, p.driver.callLimit()+askLimit, drvsock.Request{Name: cmdKillpower})
+	if err == nil && n == netproto.Handled {
+		p.log.Log(ctx, daemon.LevelCritical, "the running driver cut the power", "ups", p.config().Values.UPS)
+		return true
+	}
+	p.log.Error("the running driver did not cut the power; trying it without", "code", int(n), "error", err)
+	return false
+}
+
+// printDump is -d: some polls, then all values on standard output. A running
+// driver is left alone.
+func (p *process) printDump(ctx context.Context) error {
+	ctx, _, stop := daemon.ListenSignals(ctx)
+	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := p.becomeUser(); err != nil {
+		return err
+	}
+	polls := 0
+	s := NewSession(*p.driver, *p.config(), Hooks{Polled: func() {
+		if polls++; polls > p.dump {
+			cancel()
+		}
+	}}, p.log)
+	if err := s.Run(ctx); err != nil {
+		return err
+	}
+	for _, v := range s.State().Snapshot().Variables {
+		fmt.Fprintf(p.env.Stdout, "%s: %s\n", v.Name, v.Value)
+	}
+	if polls <= p.dump {
+		return program.Exitf(1, "ended before %d polls", p.dump)
+	}
+	return nil
+}
