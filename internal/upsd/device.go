@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -77,9 +78,7 @@ func (d *device) update(now Device, log *slog.Logger) {
 func (d *device) remove() {
 	close(d.gone)
 	d.drop()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for c := range d.clients {
+	for _, c := range d.loggedIn() {
 		c.server.log.Info("disconnecting a client of a removed device", "ups", d.name, "client", c.host())
 		c.conn.Close()
 	}
@@ -104,21 +103,15 @@ func (d *device) logins() int {
 	return len(d.clients)
 }
 
-// clientHosts returns the addresses of the clients that are logged in, those that
-// connected last first.
-func (d *device) clientHosts() []string {
+// loggedIn returns the sessions that are logged in, those that began last first.
+// To close one means to wait for what it is just doing, so it must not be done
+// under mu.
+func (d *device) loggedIn() []*session {
 	d.mu.Lock()
-	list := make([]*session, 0, len(d.clients))
-	for c := range d.clients {
-		list = append(list, c)
-	}
+	list := slices.Collect(maps.Keys(d.clients))
 	d.mu.Unlock()
 	slices.SortFunc(list, func(a, b *session) int { return cmp.Compare(b.seq, a.seq) })
-	hosts := make([]string, len(list))
-	for i, c := range list {
-		hosts[i] = c.host()
-	}
-	return hosts
+	return list
 }
 
 // sendTimeout bounds how long a driver may take to accept a request.

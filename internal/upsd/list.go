@@ -77,10 +77,10 @@ func (s *session) listClients(r request, out []byte) ([]byte, netproto.Error) {
 		return nil, netproto.ErrUnknownUPS
 	}
 	out = appendFrame(out, "BEGIN", "CLIENT", r.Bytes(2), nil)
-	for _, host := range d.clientHosts() {
+	for _, c := range d.loggedIn() {
 		out = append(out, "CLIENT "...)
 		out = append(out, d.name...)
-		out = appendLine(append(out, ' '), host)
+		out = appendLine(append(out, ' '), c.host())
 	}
 	return appendFrame(out, "END", "CLIENT", r.Bytes(2), nil), ""
 }

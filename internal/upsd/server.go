@@ -39,6 +39,7 @@ type Server struct {
 	table    atomic.Pointer[table]
 	tracking tracking
 	started  atomic.Uint64 // sessions so far
+	desks    sync.Pool
 
 	mu       sync.Mutex // guards what follows and changes of table
 	sessions map[*session]struct{}

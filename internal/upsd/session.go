@@ -10,9 +10,6 @@ import (
 	"gonut/internal/words"
 )
 
-// idleTimeout is how long a client may say nothing complete, as in C.
-const idleTimeout = 60 * time.Second
-
 // A request is a record of words from a client.
 type request = *words.Lexer
 
@@ -34,6 +31,7 @@ type session struct {
 	login            *device    // nil if not logged in
 	account          *account   // who it is, if proved holds
 	proved           *accounts  // the users among whom account was found
+	heard            bool       // answer found a complete record
 	broken           int        // records that the lexer refused
 	mu               sync.Mutex // serialises writes
 }
@@ -122,6 +120,7 @@ const maxReply = 16 << 10
 // what it did not look at yet: it stops when much is to be written and when
 // s.wants says that something else has to happen first.
 func (s *session) answer(p, out []byte) (rest, reply []byte) {
+	s.heard = false
 	for len(p) > 0 && len(out) < maxReply && s.wants == wantNothing {
 		n, done, err := s.lex.Feed(p)
 		p = p[n:]
@@ -134,9 +133,12 @@ func (s *session) answer(p, out []byte) (rest, reply []byte) {
 			return nil, out
 		}
 		if done {
-			s.last = time.Now()
+			s.heard = true
 			out = s.do(&s.lex, out)
 		}
+	}
+	if s.heard {
+		s.last = time.Now()
 	}
 	if s.wants != wantNothing {
 		p = nil // whatever came behind LOGOUT or, in clear, behind STARTTLS
@@ -162,7 +164,7 @@ func (s *session) run() {
 	defer s.end()
 	s.last = time.Now()
 	s.server.log.Debug("client connected", "client", s.host())
-	err := s.talk()
+	err := s.converse()
 	if err != nil && !isEnd(err) {
 		s.server.log.Debug("client disconnected", "client", s.host(), "error", err)
 	}
