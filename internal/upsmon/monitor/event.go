@@ -41,7 +41,10 @@ type Status struct {
 type Value struct{ Name, Value string }
 
 // Lost is a poll that failed, whatever the reason.
-type Lost struct{ UPS, Err string }
+type Lost struct {
+	UPS, Err string
+	Closed   bool // there is no connection any more, and with it no login
+}
 
 // FSDSet answers a SetFSD action. An empty Err means that the server took it.
 type FSDSet struct{ UPS, Err string }
@@ -159,6 +162,9 @@ func Variables(c conf.UPSMon, system, status string) []string {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// HasAlarm reports whether a status says that ups.alarm has something to tell.
+func HasAlarm(status string) bool { return parse(status).has(flagALARM) }
 
 const (
 	chargeName  = "battery.charge"

@@ -79,6 +79,10 @@ func Guards(c conf.UPSMon) bool { return c.MinSupplies > 0 && Total(c) > 0 }
 // Phase returns how far the monitor is on the way to a shutdown.
 func (m *Monitor) Phase() Phase { return m.phase }
 
+// Conf returns the configuration in force, which is not the latest one if that was
+// refused.
+func (m *Monitor) Conf() conf.UPSMon { return m.conf }
+
 // Step takes in that ev happened at now and returns what to do, in order. The
 // times of successive calls must not decrease. The slice is valid until the next
 // call.

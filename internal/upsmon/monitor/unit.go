@@ -144,6 +144,9 @@ func (m *Monitor) lost(u *unit, ev Lost) {
 	if u.unsure {
 		u.forget()
 	}
+	if ev.Closed {
+		u.loggedIn, u.primary = false, false
+	}
 	if u.comm != commLost {
 		u.comm = commLost
 		u.lostSince = m.now
@@ -175,7 +178,7 @@ func (u *unit) forget() {
 func (m *Monitor) status(u *unit, ev Status) {
 	fields := strings.Fields(ev.Status)
 	if len(fields) == 0 {
-		m.lost(u, Lost{u.conf.System, "the status is empty"})
+		m.lost(u, Lost{UPS: u.conf.System, Err: "the status is empty"})
 		return
 	}
 	if u.comm == commLost {

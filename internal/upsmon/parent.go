@@ -1,0 +1,87 @@
+package upsmon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+)
+
+// orderShutdown is the one byte that the child may send to its parent.
+const orderShutdown = 1
+
+// A parent is the part of upsmon that stays privileged. It knows a file and a
+// command, waits for one byte, and does nothing else: it reads no configuration,
+// opens no connection and believes nothing that the network says.
+type parent struct {
+	flag    string        // POWERDOWNFLAG; empty: none, or not for this host
+	command string        // SHUTDOWNCMD for a shell
+	linger  time.Duration // SHUTDOWNEXIT; negative: until the child ends
+	stopped func()        // tells the service manager that the end is near
+}
+
+// serve waits for the child's byte and shuts this host down. Its error says that
+// the child ended or spoke nonsense. childEnded is closed when the child is gone.
+func (p parent) serve(ctx context.Context, child io.Reader, childEnded <-chan struct{}) error {
+	b := make([]byte, 1)
+	if _, err := io.ReadFull(child, b); err != nil {
+		return errors.New("the unprivileged part of upsmon has ended; nothing on this host watches its UPSes now")
+	}
+	if b[0] != orderShutdown {
+		return fmt.Errorf("bogus pipe command %d from the unprivileged part of upsmon", b[0])
+	}
+	begin := time.Now()
+	p.stopped()
+	err := p.Shutdown(ctx, true)
+	p.wait(begin, childEnded)
+	return err
+}
+
+// wait gives the child the time to keep its logins, as SHUTDOWNEXIT asks.
+func (p parent) wait(begin time.Time, childEnded <-chan struct{}) {
+	var timeout <-chan time.Time
+	switch {
+	case p.linger == 0:
+		return
+	case p.linger > 0:
+		timeout = time.After(p.linger - time.Since(begin))
+	}
+	select {
+	case <-childEnded:
+	case <-timeout:
+	}
+}
+
+// Shutdown writes the flag and runs the command. A flag that cannot be written
+// keeps nobody from shutting down.
+func (p parent) Shutdown(ctx context.Context, powerDown bool) error {
+	var flagErr error
+	if powerDown && p.flag != "" {
+		flagErr = writeFlag(p.flag)
+	}
+	if p.command == "" {
+		return errors.Join(flagErr, errors.New("Unable to call SHUTDOWNCMD: none is configured, this host stays up"))
+	}
+	cmd := exec.CommandContext(ctx, shell[0], append(shell[1:], p.command)...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return errors.Join(flagErr, fmt.Errorf("Unable to call shutdown command %q: %w", p.command, err))
+	}
+	return flagErr
+}
+
+// writeFlag makes the file that has the UPS switched off late in the shutdown.
+func writeFlag(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return fmt.Errorf("write power-down flag: %w", err)
+	}
+	_, err = io.WriteString(f, flagText)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write power-down flag: %w", err)
+	}
+	return nil
+}

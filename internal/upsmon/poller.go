@@ -1,0 +1,402 @@
+package upsmon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"gonut/internal/conf"
+	"gonut/internal/netproto"
+	"gonut/internal/ups"
+	"gonut/internal/upsmon/monitor"
+	"gonut/upsclient"
+)
+
+// The causes for which a poller ends.
+var (
+	errLogout = errors.New("log out")
+	errDrop   = errors.New("drop the connection")
+)
+
+// loginRetry is the time between two attempts to log in while polling works.
+const loginRetry = 30 * time.Second
+
+// buzzEvery is the time between two looks at the mode of a UPS, which changes
+// rarely, where the server knows of one.
+const buzzEvery = time.Minute
+
+// A poller is the conversation with one server about one UPS. It has a connection
+// and a goroutine of its own, so that no other UPS waits when this one hangs.
+type poller struct {
+	conf    conf.Monitor
+	system  netproto.System
+	badName error
+	log     *slog.Logger
+	loop    *loop
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+
+	mu     sync.Mutex
+	orders orders
+	wake   chan struct{}
+
+	client   *upsclient.Client
+	loggedIn bool
+	primary  bool
+	retryAt  time.Time // of the login
+	buzz     string
+	buzzAt   time.Time
+	failures failures
+}
+
+// orders are what the loop wants. One order takes the place of another like it, so
+// they cannot pile up.
+type orders struct {
+	every             time.Duration
+	poll, fsd, logins bool
+	reconnect         *conf.Monitor
+}
+
+func newPoller(mc conf.Monitor, l *loop) *poller {
+	p := &poller{conf: mc, loop: l, log: l.log.With("ups", mc.System), wake: make(chan struct{}, 1)}
+	p.ctx, p.cancel = context.WithCancelCause(l.inner)
+	p.system, p.badName = netproto.ParseSystem(mc.System)
+	p.orders.every = l.every
+	return p
+}
+
+// give adds to the orders. It never waits.
+func (p *poller) give(set func(*orders)) {
+	p.mu.Lock()
+	set(&p.orders)
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *poller) take() orders {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.orders
+	p.orders = orders{every: o.every}
+	return o
+}
+
+// run polls until the poller is cancelled.
+func (p *poller) run() {
+	defer p.hangUp()
+	p.poll()
+	last := time.Now()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for p.ctx.Err() == nil {
+		o := p.take()
+		if o.reconnect != nil {
+			p.reconnect(*o.reconnect)
+		}
+		if o.fsd {
+			p.tell(monitor.FSDSet{UPS: p.conf.System, Err: text(p.setFSD())})
+		}
+		if o.logins {
+			n, err := p.numLogins()
+			p.tell(monitor.Logins{UPS: p.conf.System, N: n, Err: text(err)})
+		}
+		every := max(o.every, time.Second)
+		if o.poll || o.reconnect != nil || time.Since(last) >= every {
+			last = time.Now()
+			p.poll()
+			continue
+		}
+		timer.Reset(time.Until(last.Add(every)))
+		select {
+		case <-p.ctx.Done():
+		case <-timer.C:
+		case <-p.wake:
+		}
+	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// tell hands an event to the loop.
+func (p *poller) tell(ev monitor.Event) {
+	select {
+	case p.loop.events <- ev:
+	case <-p.ctx.Done():
+	}
+}
+
+// reconnect begins anew with a MONITOR line that may have changed.
+func (p *poller) reconnect(mc conf.Monitor) {
+	p.conf = mc
+	p.logout()
+}
+
+// poll asks for the status once and tells the loop what came.
+func (p *poller) poll() {
+	if p.badName != nil {
+		p.lost(p.badName)
+		return
+	}
+	if p.client == nil {
+		if err := p.connect(); err != nil {
+			p.lost(err)
+			return
+		}
+	} else if p.wantsLogin() && !time.Now().Before(p.retryAt) {
+		p.login()
+	}
+	st, err := p.read()
+	if err != nil {
+		p.lost(err)
+		return
+	}
+	p.failures.recovered(p.log, p.conf.System)
+	p.tell(st)
+}
+
+// lost tells of a failed poll. A refusal leaves the connection as it is.
+func (p *poller) lost(err error) {
+	if p.ctx.Err() != nil {
+		return
+	}
+	closed := p.client != nil && p.client.Err() != nil
+	if closed {
+		p.client.Close()
+		p.client, p.loggedIn, p.primary = nil, false, false
+	}
+	reason := p.reason(err)
+	p.failures.log(p.log, p.loop.now.Load().PollFailLogThrottle, p.conf.System, reason)
+	p.tell(monitor.Lost{UPS: p.conf.System, Err: reason, Closed: closed || p.client == nil})
+}
+
+func (p *poller) reason(err error) string {
+	if errors.Is(err, upsclient.ErrUnknownUPS) {
+		return fmt.Sprintf("[%s] does not exist on server %s", p.system.UPS, p.system.Host.Name)
+	}
+	return err.Error()
+}
+
+// read gets everything that the decision needs in one poll.
+func (p *poller) read() (monitor.Status, error) {
+	st := monitor.Status{UPS: p.conf.System}
+	var err error
+	if st.Status, err = p.client.Get(p.ctx, p.system.UPS, ups.StatusName); err != nil {
+		return st, err
+	}
+	if strings.TrimSpace(st.Status) == "" {
+		return st, errors.New("ups.status is empty")
+	}
+	if st.Buzzwords, err = p.buzzwords(); err != nil {
+		return st, err
+	}
+	if monitor.HasAlarm(st.Status) {
+		if st.Alarm, err = p.optional(ups.AlarmName); err != nil {
+			return st, err
+		}
+	}
+	for _, name := range monitor.Variables(*p.loop.now.Load(), p.conf.System, st.Status) {
+		v, err := p.optional(name)
+		if err != nil {
+			return st, err
+		}
+		if v != "" {
+			st.Values = append(st.Values, monitor.Value{Name: name, Value: v})
+		}
+	}
+	return st, nil
+}
+
+// optional gets a variable that a device need not have.
+func (p *poller) optional(name string) (string, error) {
+	v, err := p.client.Get(p.ctx, p.system.UPS, name)
+	if refused(err) {
+		return "", nil
+	}
+	return v, err
+}
+
+func refused(err error) bool {
+	var e upsclient.Error
+	return errors.As(err, &e)
+}
+
+// buzzwords returns the words by which vendors tell of the mode of a UPS. Where
+// there are none, it asks again now and then.
+func (p *poller) buzzwords() (string, error) {
+	if p.buzz == "" && time.Since(p.buzzAt) < buzzEvery {
+		return "", nil
+	}
+	p.buzzAt = time.Now()
+	var words []string
+	for _, name := range [...]string{ups.BuzzwordsName, ups.BuzzwordsNameTrial} {
+		v, err := p.optional(name)
+		if err != nil {
+			return "", err
+		}
+		if v != "" {
+			words = append(words, v)
+		}
+	}
+	p.buzz = strings.Join(words, " ")
+	return p.buzz, nil
+}
+
+// connect makes a connection and logs in on it. A refused login is no error:
+// polling works without.
+func (p *poller) connect() error {
+	o, err := connectOptions(*p.loop.now.Load(), p.system.Host, p.loop.deps)
+	if err != nil {
+		return err
+	}
+	c, err := upsclient.Dial(p.ctx, p.system.Host.String(), o)
+	if err != nil {
+		return err
+	}
+	p.client, p.loggedIn, p.primary, p.buzzAt = c, false, false, time.Time{}
+	if c.Secure() {
+		p.log.Info("Connected to NUT server " + p.system.Host.Name + " in SSL")
+		if o.TLS == nil || !o.TLS.Verify {
+			p.log.Warn("Certificate verification is disabled")
+		}
+	}
+	err = p.client.Username(p.ctx, p.conf.User)
+	if err == nil {
+		err = p.client.Password(p.ctx, string(p.conf.Password))
+	}
+	if err != nil {
+		p.loginFailed(err)
+		return p.client.Err()
+	}
+	p.login()
+	return p.client.Err()
+}
+
+func (p *poller) wantsLogin() bool { return !p.loggedIn || p.conf.Primary && !p.primary }
+
+// login asks for what is still missing: to be counted, and as a primary the right
+// to set FSD.
+func (p *poller) login() {
+	if !p.loggedIn {
+		if err := p.client.Login(p.ctx, p.system.UPS); err != nil {
+			p.loginFailed(fmt.Errorf("login as %q failed: %w", p.conf.User, err))
+			return
+		}
+		p.loggedIn = true
+	}
+	if p.conf.Primary && !p.primary {
+		if err := p.client.Primary(p.ctx, p.system.UPS); err != nil {
+			p.loginFailed(fmt.Errorf("Primary managerial privileges unavailable: %w", err))
+			return
+		}
+		p.primary = true
+	}
+	p.tell(monitor.Connected{UPS: p.conf.System, LoggedIn: true, Primary: p.primary})
+}
+
+func (p *poller) loginFailed(err error) {
+	p.retryAt = time.Now().Add(loginRetry)
+	if p.client.Err() == nil {
+		p.tell(monitor.Connected{UPS: p.conf.System, LoggedIn: p.loggedIn, Primary: p.primary, Err: err.Error()})
+	}
+}
+
+// setFSD sets FSD. A connection that is gone is made anew, since nothing matters
+// more now.
+func (p *poller) setFSD() error {
+	if err := p.ready(); err != nil {
+		return err
+	}
+	if p.wantsLogin() {
+		p.login()
+	}
+	return p.client.FSD(p.ctx, p.system.UPS)
+}
+
+func (p *poller) numLogins() (int, error) {
+	if p.client == nil || p.client.Err() != nil {
+		return 0, errors.New("not connected")
+	}
+	return p.client.NumLogins(p.ctx, p.system.UPS)
+}
+
+// ready makes sure that there is a connection.
+func (p *poller) ready() error {
+	if p.badName != nil {
+		return p.badName
+	}
+	if p.client != nil && p.client.Err() == nil {
+		return nil
+	}
+	p.drop()
+	return p.connect()
+}
+
+func (p *poller) drop() {
+	if p.client != nil {
+		p.client.Close()
+		p.client = nil
+	}
+	p.loggedIn, p.primary = false, false
+}
+
+// hangUp ends the conversation as the one who ended the poller wants it.
+func (p *poller) hangUp() {
+	if errors.Is(context.Cause(p.ctx), errLogout) {
+		p.logout()
+		return
+	}
+	p.drop()
+}
+
+// logoutWait bounds how long a server may take to say goodbye.
+const logoutWait = 2 * time.Second
+
+func (p *poller) logout() {
+	if p.client != nil && p.client.Err() == nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), logoutWait)
+		defer cancel()
+		p.client.Logout(ctx)
+	}
+	p.drop()
+}
+
+// failures keeps the log readable while polls fail, as POLLFAIL_LOG_THROTTLE_MAX
+// says: -1 every failure is logged, 0 only another reason than before, n every
+// nth one.
+type failures struct {
+	reason string
+	n      int
+}
+
+func (f *failures) log(log *slog.Logger, throttle int, system, reason string) {
+	line := "Poll UPS [" + system + "] failed - " + reason
+	if f.reason != reason {
+		f.reason, f.n = reason, 0
+		log.Error(line)
+		return
+	}
+	f.n++
+	if throttle < 0 || throttle > 0 && f.n >= throttle {
+		f.n = 0
+		log.Error(line)
+	}
+}
+
+func (f *failures) recovered(log *slog.Logger, system string) {
+	if f.reason != "" {
+		log.Info("Poll UPS [" + system + "] recovered")
+		f.reason, f.n = "", 0
+	}
+}

@@ -1,0 +1,46 @@
+package upsmon
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// flagText is what a POWERDOWNFLAG file begins with. Anything else in the file
+// means that it is not ours.
+const flagText = "upsmon-shutdown-file"
+
+// errForeignFlag means that somebody else's file is where the flag should be.
+var errForeignFlag = errors.New("the file has other content and is left alone; remove it or choose another POWERDOWNFLAG")
+
+// checkFlag reports whether the POWERDOWNFLAG is there and valid.
+func checkFlag(path string) (bool, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("check power-down flag: %w", err)
+	}
+	defer f.Close()
+	line, _ := bufio.NewReaderSize(f, 64).ReadSlice('\n')
+	if !strings.HasPrefix(string(line), flagText) {
+		return false, fmt.Errorf("check power-down flag %s: %w", path, errForeignFlag)
+	}
+	return true, nil
+}
+
+// clearFlag removes the flag of an earlier shutdown.
+func clearFlag(path string) error {
+	set, err := checkFlag(path)
+	if err != nil || !set {
+		return err
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("clear power-down flag: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,518 @@
+package upsmon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"gonut/internal/conf"
+	"gonut/internal/daemon"
+	"gonut/internal/program"
+	"gonut/internal/upsmon/monitor"
+)
+
+// builtinUser is the account of the unprivileged part where nothing names another;
+// Debian's, unless the linker was told so.
+var builtinUser = "nut"
+
+// Program is upsmon.
+func Program() program.Program {
+	return program.Program{Name: "upsmon", Summary: "watch UPSes and shut this host down before the power is gone", Run: run}
+}
+
+// options are what the command line asks for.
+type options struct {
+	debug      int
+	foreground bool
+	background bool
+	command    string // of -c: fsd, stop, reload or status
+	pid        string
+	pidGiven   bool
+	config     string
+	checkFlag  bool // -K
+	onePiece   bool // -p
+	user       string
+	network    string // tcp, tcp4 or tcp6
+	timeout    time.Duration
+	warnings   []string
+}
+
+// errUsage asks for the help text, which ends with exit code 0 as in C.
+var errUsage = errors.New("usage")
+
+func parseOptions(e program.Env) (options, error) {
+	o := options{network: "tcp"}
+	if v := e.Getenv("NUT_DEFAULT_CONNECT_TIMEOUT"); v != "" {
+		o.setTimeout("NUT_DEFAULT_CONNECT_TIMEOUT", v)
+	}
+	opts, _, err := program.Getopt(e.Args[1:], "DFBhic:P:f:pu:VK46W:")
+	for _, opt := range opts {
+		switch opt.Letter {
+		case 'D':
+			o.debug++
+		case 'F':
+			o.foreground, o.background = true, false
+		case 'B':
+			o.foreground, o.background = false, true
+		case 'c':
+			if o.command = commandFor(opt.Arg); o.command == "" {
+				return o, errUsage
+			}
+		case 'P':
+			if n, err := strconv.Atoi(opt.Arg); err != nil || n < 0 {
+				return o, errUsage
+			}
+			o.pid, o.pidGiven = opt.Arg, true
+		case 'f':
+			o.config = opt.Arg
+		case 'K':
+			o.checkFlag = true
+		case 'p':
+			o.onePiece = true
+		case 'u':
+			o.user = opt.Arg
+		case '4', '6':
+			o.network = "tcp" + string(opt.Letter)
+		case 'W':
+			o.setTimeout("-W", opt.Arg)
+		case 'V':
+			daemonBanner(e)
+			return o, program.Exit(0)
+		default:
+			return o, errUsage
+		}
+	}
+	if err != nil {
+		fmt.Fprintf(e.Stderr, "%s: %v\n", e.Args[0], err)
+		return o, errUsage
+	}
+	return o, nil
+}
+
+func daemonBanner(e program.Env) { fmt.Fprintln(e.Stdout, daemon.BannerLine("upsmon")) }
+
+// setTimeout reads a connect timeout in seconds; 0 means no limit. A bad one leaves
+// things as they are.
+func (o *options) setTimeout(from, text string) {
+	s, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(s >= 0 && s < math.MaxInt32) {
+		o.warnings = append(o.warnings, fmt.Sprintf("%s: %q is no number of seconds and is ignored", from, text))
+		return
+	}
+	o.timeout = time.Duration(s * float64(time.Second))
+	if s == 0 {
+		o.timeout = -1
+	}
+}
+
+// commandFor returns the command that -c means: any beginning of its name will do,
+// the first in this order wins.
+func commandFor(text string) string {
+	if text == "" {
+		return ""
+	}
+	for _, c := range [...]string{"fsd", "stop", "reload", "status"} {
+		if strings.HasPrefix(c, text) {
+			return c
+		}
+	}
+	return ""
+}
+
+func (o options) inForeground() bool { return o.foreground || o.debug > 0 && !o.background }
+
+func run(ctx context.Context, e program.Env) error {
+	o, err := parseOptions(e)
+	p := process{env: e, opts: o, paths: conf.FindPaths(e.Getenv), log: daemon.NewLog("upsmon", e)}
+	p.file = p.paths.File("upsmon.conf")
+	if o.config != "" {
+		p.file = o.config
+	}
+	if errors.Is(err, errUsage) {
+		p.usage()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if p.opts.debug == 0 {
+		p.opts.debug = daemon.DebugLevel(e.Getenv)
+	}
+	p.log.SetVerbosity(p.opts.debug)
+	for _, w := range o.warnings {
+		p.log.Logger().Warn(w)
+	}
+	link, err := joinParent(e.Getenv)
+	if err != nil {
+		return err
+	}
+	if link != nil {
+		return p.child(ctx, link)
+	}
+	return p.start(ctx)
+}
+
+// A process is one run of the program.
+type process struct {
+	env   program.Env
+	opts  options
+	paths conf.Paths
+	log   *daemon.Log
+	file  string // upsmon.conf
+}
+
+// start is the way from the command line to a running daemon.
+func (p *process) start(ctx context.Context) error {
+	switch p.opts.command {
+	case "":
+	case "status":
+		return p.status(ctx)
+	default:
+		daemon.Banner(p.env, "upsmon")
+		return p.signal()
+	}
+	var bg *daemon.Background
+	if !p.opts.inForeground() && !p.opts.checkFlag {
+		var err error
+		if bg, err = daemon.Detach(ctx, p.env); bg == nil {
+			return err
+		}
+	}
+	daemon.Banner(p.env, "upsmon")
+	if err := p.refuseSecond(); err != nil {
+		return err
+	}
+	p.log.OpenSyslog()
+	c, err := p.load()
+	if err != nil {
+		return err
+	}
+	if p.opts.checkFlag {
+		return p.check(c)
+	}
+	p.advise(c)
+	c.PowerDownFlag = p.clearFlag(c)
+	if total := monitor.Total(c); total < c.MinSupplies {
+		fmt.Fprintf(p.env.Stdout, "Fatal error: insufficient power configured!\n\nSum of power values........: %d\nMinimum value (MINSUPPLIES): %d\n\n"+
+			"Edit %s and raise the power values in its MONITOR lines, or lower MINSUPPLIES.\n", total, c.MinSupplies, p.file)
+		return program.Exit(1)
+	}
+	daemon.NameProcess("upsmon")
+	if canSplit && !p.opts.onePiece {
+		return p.split(ctx, c, bg)
+	}
+	return p.whole(ctx, c, bg)
+}
+
+// split leaves the work to an unprivileged process and stays as its guard.
+func (p *process) split(ctx context.Context, c conf.UPSMon, bg *daemon.Background) error {
+	user := builtinUser
+	if p.opts.user != "" {
+		user = p.opts.user
+	}
+	if c.RunAsUser != "" {
+		user = c.RunAsUser
+	}
+	account, err := daemon.LookupAccount(user)
+	if err != nil {
+		return err
+	}
+	if err := bg.Ready(p.log); err != nil {
+		return err
+	}
+	cmd, conn, err := spawn(account, p.file)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if path, err := daemon.WriteRootPIDOf(p.paths, "upsmon", cmd.Process.Pid); err != nil {
+		p.log.Logger().Log(ctx, daemon.LevelNotice, "no PID file, so -c needs -P", "file", path, "err", err)
+	}
+	service := daemon.NewServiceNotifier(p.env.Getenv)
+	guarded := newParent(c)
+	guarded.stopped = func() {
+		service.Stopping("shutting down this host")
+		service.Extend(-1)
+	}
+	return guard(ctx, guarded, cmd, conn)
+}
+
+// newParent returns what shuts this host down. The UPS of a host that only watches
+// is never switched off.
+func newParent(c conf.UPSMon) parent {
+	p := parent{command: shellCommand(c.ShutdownCmd), linger: c.ShutdownExit, stopped: func() {}}
+	if monitor.Guards(c) {
+		p.flag = c.PowerDownFlag
+	}
+	return p
+}
+
+// whole does everything in one process, with the privileges that it has.
+func (p *process) whole(ctx context.Context, c conf.UPSMon, bg *daemon.Background) error {
+	if canSplit {
+		p.log.Logger().Info("Warning: running as one big root process by request (upsmon -p)")
+	}
+	if path, err := daemon.WriteRootPID(p.paths, "upsmon"); err != nil {
+		p.log.Logger().Log(ctx, daemon.LevelNotice, "no PID file, so -c needs -P", "file", path, "err", err)
+	}
+	if err := bg.Ready(p.log); err != nil {
+		return err
+	}
+	return p.serve(ctx, c, newParent(c), nil)
+}
+
+// child is the unprivileged part. The file that it reads was opened for it, as it
+// may not be allowed to.
+func (p *process) child(ctx context.Context, link *childLink) error {
+	defer link.close()
+	daemon.NameProcess("upsmon")
+	p.log.OpenSyslog()
+	c, _, err := conf.ParseUPSMon(p.file, link.config)
+	link.config.Close()
+	if err != nil {
+		return err
+	}
+	p.setVerbosity(c)
+	return p.serve(ctx, c, link, link.gone())
+}
+
+// serve runs the daemon until it ends.
+func (p *process) serve(ctx context.Context, c conf.UPSMon, s Shutdowner, parentGone <-chan struct{}) error {
+	log := p.log.Logger()
+	if err := checkTLS(c); err != nil {
+		return err
+	}
+	ctx, signals, stop := daemon.ListenSignals(ctx)
+	defer stop()
+	d := New(c, Deps{
+		Dial:           p.dial,
+		ConnectTimeout: p.opts.timeout,
+		Notifiers:      notifiers(),
+		Shutdowner:     s,
+		Record:         func(r monitor.Decision) error { return keep(p.paths, r) },
+		Reload:         p.reload(c),
+		Logger:         log,
+		Service:        daemon.NewServiceNotifier(p.env.Getenv),
+		ParentGone:     parentGone,
+		Sleep:          systemSleep(),
+	})
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	go obey(inner, d, signals)
+	stopStatus := p.serveStatus(inner, d)
+	defer stopStatus()
+	err := d.Run(ctx)
+	if cause, ok := context.Cause(ctx).(*daemon.SignalError); ok && err == nil {
+		log.Info("Signal " + cause.Signal.String() + ": exiting")
+	}
+	return err
+}
+
+// obey turns signals into orders.
+func obey(ctx context.Context, d *Daemon, s *daemon.Signals) {
+	for {
+		select {
+		case <-s.Reload:
+			d.Reload()
+		case <-s.User1:
+			d.FSD()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func notifiers() []Notifier {
+	var ns []Notifier
+	if wallProgram != "" {
+		ns = append(ns, WallNotifier{wallProgram})
+	}
+	return append(ns, ExecNotifier{})
+}
+
+// dial connects with the family of addresses that -4 or -6 chose.
+func (p *process) dial(ctx context.Context, _, addr string) (net.Conn, error) {
+	return p.env.Dial(ctx, p.opts.network, addr)
+}
+
+// checkTLS finds out at once that a certificate cannot be read.
+func checkTLS(c conf.UPSMon) error {
+	if _, err := tlsFiles(c).Load(); err != nil {
+		return fmt.Errorf("prepare TLS: %w", err)
+	}
+	return nil
+}
+
+// load reads the configuration and shows what is wrong with it.
+func (p *process) load() (conf.UPSMon, error) {
+	c, problems, err := conf.ReadFile(p.file, conf.ParseUPSMon)
+	if err != nil {
+		return c, program.Exitf(1, "Can't open or use the configuration: %w", err)
+	}
+	p.report(problems)
+	p.setVerbosity(c)
+	return c, nil
+}
+
+func (p *process) report(problems []conf.Problem) {
+	for _, pr := range problems {
+		p.log.Logger().Warn(pr.String())
+	}
+	if n := len(problems); n > 0 {
+		p.log.Logger().Error(fmt.Sprintf("Encountered %d config errors, those entries were ignored", n))
+	}
+}
+
+// setVerbosity applies DEBUG_MIN, which only raises the level of the command line.
+func (p *process) setVerbosity(c conf.UPSMon) { p.log.SetVerbosity(max(p.opts.debug, c.DebugMin)) }
+
+// reload returns what reads the configuration again. What the privileged part was
+// told at the start cannot change.
+func (p *process) reload(first conf.UPSMon) func() (conf.UPSMon, error) {
+	return func() (conf.UPSMon, error) {
+		c, problems, err := conf.ReadFile(p.file, conf.ParseUPSMon)
+		if err != nil {
+			return c, err
+		}
+		p.report(problems)
+		p.setVerbosity(c)
+		old, now := newParent(first), newParent(c)
+		for _, d := range []struct {
+			name    string
+			changed bool
+		}{
+			{"SHUTDOWNCMD", old.command != now.command},
+			{"POWERDOWNFLAG", first.PowerDownFlag != "" && old.flag != now.flag},
+			{"SHUTDOWNEXIT", old.linger != now.linger},
+		} {
+			if d.changed {
+				p.log.Logger().Warn(d.name + " changes only when upsmon is started anew: it was redefined, and the part that shuts down keeps the old value")
+			}
+		}
+		return c, nil
+	}
+}
+
+// check does -K.
+func (p *process) check(c conf.UPSMon) error {
+	log := p.log.Logger()
+	set, err := false, error(nil)
+	if c.PowerDownFlag != "" {
+		set, err = checkFlag(c.PowerDownFlag)
+	}
+	if err != nil {
+		log.Error(err.Error())
+	}
+	if !set {
+		log.Error("Power down flag is not set")
+		return program.Exit(1)
+	}
+	log.Info("Power down flag is set")
+	return nil
+}
+
+// clearFlag removes the flag of the last shutdown and returns the path that may be
+// used for the next one.
+func (p *process) clearFlag(c conf.UPSMon) string {
+	if c.PowerDownFlag == "" {
+		return ""
+	}
+	err := clearFlag(c.PowerDownFlag)
+	if err == nil {
+		return c.PowerDownFlag
+	}
+	p.log.Logger().Error("the UPS will not be switched off after a shutdown: POWERDOWNFLAG is disabled", "err", err)
+	return ""
+}
+
+// advise tells what is missing in a configuration that works all the same.
+func (p *process) advise(c conf.UPSMon) {
+	hint := "!"
+	if c.MinSupplies == 0 {
+		hint = " (fine for a host that only watches)"
+	}
+	if len(c.ShutdownCmd) == 0 {
+		fmt.Fprintln(p.env.Stdout, "Warning: no shutdown command defined"+hint)
+	}
+	if c.PowerDownFlag == "" && monitor.Guards(c) {
+		p.log.Logger().Warn("POWERDOWNFLAG is not set: the UPS is not switched off after a shutdown, so this host may stay off when mains returns early")
+	}
+}
+
+// refuseSecond ends a upsmon that is started beside a running one.
+func (p *process) refuseSecond() error {
+	pid, err := p.kill(0)
+	if err != nil || pid == os.Getpid() {
+		return nil
+	}
+	if p.opts.checkFlag {
+		p.log.Logger().Info("another upsmon is running", "pid", pid)
+		return nil
+	}
+	fmt.Fprintf(p.env.Stdout, "Fatal error: A previous upsmon instance is already running!\n"+
+		"Either stop the previous instance first (process %d), or use the 'reload' command.\n", pid)
+	return program.Exit(1)
+}
+
+func (p *process) kill(sig syscall.Signal) (pid int, err error) {
+	names := []string{"upsmon"}
+	if !p.opts.pidGiven {
+		return daemon.SignalFile(daemon.RootPIDPaths(p.paths, "upsmon"), sig, names, p.env.Getenv)
+	}
+	pid, _ = strconv.Atoi(p.opts.pid)
+	return pid, daemon.SignalPID(pid, sig, names, p.env.Getenv)
+}
+
+// signal does -c fsd, stop and reload.
+func (p *process) signal() error {
+	sig, ok := commandSignals()[p.opts.command]
+	if !ok {
+		return program.Exitf(1, "-c %s: this system has no signals; stop or restart the service", p.opts.command)
+	}
+	pid, err := p.kill(sig)
+	if err != nil {
+		return program.Exitf(1, "-c %s: %w; name the process with -P, or ask the service manager", p.opts.command, err)
+	}
+	p.log.Logger().Log(context.Background(), daemon.LevelNotice, "Exiting after sending a signal successfully", slog.Int("pid", pid), slog.String("command", p.opts.command))
+	return nil
+}
+
+func (p *process) usage() {
+	w := p.env.Stdout
+	daemonBanner(p.env)
+	fmt.Fprintf(w, `
+usage: %s [OPTIONS]
+  -c COMMAND  tell the running upsmon:
+                fsd     shut down everything that our UPSes feed
+                reload  read the configuration again
+                stop    end
+                status  show what it knows, and what would happen now
+  -P PID      the process that -c means, instead of the one in the PID file
+  -D          say more about the work, and stay in the foreground; may be repeated
+  -F          stay in the foreground
+  -B          go to the background, even with -D
+  -K          exit with 0 if the power-down flag is set, else with 1
+  -p          stay one privileged process
+  -u USER     become this user, unless RUN_AS_USER names another
+  -f FILE     read this configuration
+  -4, -6      use this version of IP only
+  -W SECS     how long connecting may take, 0: as long as it takes
+  -V          print the version
+  -h          print this text
+
+`, p.env.Args[0])
+	if c, _, err := conf.ReadFile(p.file, conf.ParseUPSMon); err == nil && c.PowerDownFlag != "" {
+		fmt.Fprintf(w, "The power-down flag is %s.\n", c.PowerDownFlag)
+	} else {
+		io.WriteString(w, "No power-down flag is configured.\n")
+	}
+}

@@ -1,0 +1,130 @@
+//go:build unix
+
+package upsmon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"gonut/internal/daemon"
+)
+
+// childMark is set in the environment of the unprivileged part.
+const childMark = "NUT_UPSMON_CHILD"
+
+// The file descriptors of the unprivileged part: the parent, and the configuration
+// file opened for reading.
+const (
+	childFD  = 3
+	configFD = 4
+)
+
+// canSplit says that this system knows unprivileged parts.
+const canSplit = true
+
+// spawn starts the unprivileged part as the given account, which may not be able to
+// read the configuration file, and returns our end of what connects us.
+func spawn(a daemon.Account, config string) (cmd *exec.Cmd, conn *os.File, err error) {
+	file, err := os.Open(config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("split privileges: %w", err)
+	}
+	defer file.Close()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("split privileges: %w", err)
+	}
+	syscall.CloseOnExec(fds[0])
+	syscall.CloseOnExec(fds[1])
+	ours, theirs := os.NewFile(uintptr(fds[0]), "child"), os.NewFile(uintptr(fds[1]), "parent")
+	defer theirs.Close()
+	if cmd, err = daemon.Self(os.Args...); err != nil {
+		ours.Close()
+		return nil, nil, err
+	}
+	cmd.Env = append(os.Environ(), childMark+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{theirs, file}
+	if os.Geteuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential(a)}
+	}
+	if err := cmd.Start(); err != nil {
+		ours.Close()
+		return nil, nil, fmt.Errorf("split privileges: start as user %s: %w", a.Name, err)
+	}
+	return cmd, ours, nil
+}
+
+func credential(a daemon.Account) *syscall.Credential {
+	c := &syscall.Credential{Uid: uint32(a.UID), Gid: uint32(a.GID)}
+	for _, g := range a.Groups {
+		c.Groups = append(c.Groups, uint32(g))
+	}
+	return c
+}
+
+// guard is the rest of the parent's life.
+func guard(ctx context.Context, p parent, cmd *exec.Cmd, conn *os.File) error {
+	signal.Ignore(syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		cmd.Wait()
+	}()
+	return p.serve(ctx, conn, ended)
+}
+
+// A childLink is the unprivileged part's side of the connection.
+type childLink struct {
+	conn   *os.File
+	config io.ReadCloser // upsmon.conf
+}
+
+// joinParent returns the connection to the parent if this process is an
+// unprivileged part, nil if it is not.
+func joinParent(getenv func(string) string) (*childLink, error) {
+	if getenv(childMark) == "" {
+		return nil, nil
+	}
+	os.Unsetenv(childMark) // commands that we run are not meant
+	var st syscall.Stat_t
+	if err := syscall.Fstat(childFD, &st); err != nil || st.Mode&syscall.S_IFMT != syscall.S_IFSOCK {
+		return nil, errors.New(childMark + " is set, but there is no parent; unset it")
+	}
+	syscall.CloseOnExec(childFD)
+	syscall.CloseOnExec(configFD)
+	syscall.SetNonblock(childFD, true)
+	return &childLink{os.NewFile(childFD, "parent"), os.NewFile(configFD, "upsmon.conf")}, nil
+}
+
+// Shutdown asks the parent to shut this host down.
+func (c *childLink) Shutdown(context.Context, bool) error {
+	if _, err := c.conn.Write([]byte{orderShutdown}); err != nil {
+		return fmt.Errorf("ask the privileged part of upsmon to shut down: %w", err)
+	}
+	return nil
+}
+
+// gone returns a channel that is closed when the parent has ended, or when ctx
+// ends.
+func (c *childLink) gone() <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		io.Copy(io.Discard, c.conn)
+	}()
+	return done
+}
+
+func (c *childLink) close() { c.conn.Close() }
+
+// commandSignals are the signals by which -c reaches a running upsmon.
+func commandSignals() map[string]syscall.Signal {
+	return map[string]syscall.Signal{"fsd": syscall.SIGUSR1, "stop": syscall.SIGTERM, "reload": syscall.SIGHUP}
+}
