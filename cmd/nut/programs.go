@@ -1,6 +1,7 @@
 package main
 
 import (
+	"gonut/internal/clients"
 	"gonut/internal/program"
 	"gonut/internal/upsd"
 )
@@ -17,7 +18,11 @@ func groups() []group {
 		{"Servers and monitors", []program.Program{
 			upsd.Program(),
 		}},
-		{"Clients", []program.Program{}},
+		{"Clients", []program.Program{
+			clients.UPSC(),
+			clients.UPSCmd(),
+			clients.UPSRW(),
+		}},
 		{"Drivers", []program.Program{}},
 		{"Tools", []program.Program{}},
 	}
