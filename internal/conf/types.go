@@ -50,6 +50,7 @@ type UPSD struct {
 	DataPath             string // empty: the built-in one
 	Listen               []Listen
 	MaxConn              int // 0: no limit of its own
+	MaxConnPerHost       int // clients from one address; 0: the built-in limit
 	CertFile             string
 	CertPath             string
 	CertIdentName        string
@@ -76,6 +77,7 @@ type User struct {
 	HasPass  bool     // without a password a user is never authorised
 	Actions  []string // upper case: SET, FSD, LOGIN, PRIMARY, MASTER
 	Instcmds []string // as written; "ALL" in any case means every one
+	Peers    []string // accounts of this host that are this user on a unix socket
 	Line     int
 }
 

@@ -61,6 +61,12 @@ func upsdDirectives() []directive[UPSD] {
 			}
 			return nil
 		}},
+		{name: "MAXCONNPERHOST", words: 2, most: 2, set: func(c *UPSD, l line) error {
+			if n, ok := l.natural(); ok {
+				c.MaxConnPerHost = n
+			}
+			return nil
+		}},
 		{name: "DISABLE_WEAK_SSL", words: 2, most: 2, set: func(c *UPSD, l line) error {
 			l.boolean(&c.DisableWeakSSL)
 			return nil

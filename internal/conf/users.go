@@ -47,7 +47,7 @@ func ParseUsers(name string, r io.Reader) (Users, []Problem, error) {
 		l.grant(&us[current])
 	}
 	for _, u := range us {
-		if !u.HasPass {
+		if !u.HasPass && len(u.Peers) == 0 {
 			s.warn(u.Line, "user [%s] has no password and can never be authorised; add password = …", u.Name)
 		}
 	}
@@ -61,6 +61,7 @@ func grants() map[string]func(*User, line, []string) {
 		"actions":  (*User).act,
 		"instcmds": (*User).command,
 		"upsmon":   (*User).role,
+		"peer":     (*User).peer,
 		"allowfrom": func(_ *User, l line, _ []string) {
 			l.warn("allowfrom does nothing any more; use LISTEN in upsd.conf and a firewall")
 		},
@@ -81,7 +82,7 @@ func (l line) grant(u *User) {
 	set := grants()[strings.ToLower(name)]
 	if set == nil {
 		l.warn("unknown setting %s%s; the line is ignored", name,
-			hint(name, []string{"password", "actions", "instcmds", "upsmon"}))
+			hint(name, []string{"password", "actions", "instcmds", "upsmon", "peer"}))
 		return
 	}
 	if len(values) == 0 {
@@ -126,6 +127,15 @@ func (u *User) command(l line, values []string) {
 		}
 		if v != "" && !slices.Contains(u.Instcmds, v) {
 			u.Instcmds = append(u.Instcmds, v)
+		}
+	}
+}
+
+// peer names accounts of this host that need no password on a unix socket.
+func (u *User) peer(_ line, values []string) {
+	for _, v := range values {
+		if v != "" && !slices.Contains(u.Peers, v) {
+			u.Peers = append(u.Peers, v)
 		}
 	}
 }

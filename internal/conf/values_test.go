@@ -183,7 +183,9 @@ LISTEN 127.0.0.1 # comment
 LISTEN ::1 4000
 LISTEN * nut
 LISTEN host.example 0
+LISTEN /run/nut/upsd.sock
 MAXCONN 1024
+MAXCONNPERHOST 64
 CERTFILE c.pem
 CERTPATH ca
 CERTIDENT "/CN=x" "pass word"
@@ -193,8 +195,8 @@ debug_min 3
 `), UPSD{
 		MaxAge: 25 * time.Second, TrackingDelay: time.Minute, AllowNoDevice: true, AllowNotAllListeners: true,
 		StatePath: "/my run", DataPath: "/data",
-		Listen:   []Listen{{"127.0.0.1", "3493", 9}, {"::1", "4000", 10}, {"*", "nut", 11}, {"host.example", "0", 12}},
-		MaxConn:  1024,
+		Listen:   []Listen{{"127.0.0.1", "3493", 9}, {"::1", "4000", 10}, {"*", "nut", 11}, {"host.example", "0", 12}, {"/run/nut/upsd.sock", "3493", 13}},
+		MaxConn:  1024, MaxConnPerHost: 64,
 		CertFile: "c.pem", CertPath: "ca", CertIdentName: "/CN=x", CertIdentPassword: "pass word",
 		CertRequest: 2, DisableWeakSSL: true, DebugMin: 3,
 	})
@@ -227,6 +229,7 @@ func TestUsers(t *testing.T) {
 [sec]
 	password=p
 	upsmon = slave
+	peer = root nut root
 "[my user]"
 	"password=x y"
 [Admin]
@@ -235,9 +238,9 @@ func TestUsers(t *testing.T) {
 		{Name: "admin", Password: "my=pass", HasPass: true, Actions: []string{"SET", "FSD"},
 			Instcmds: []string{"ALL", "test.battery.start", "beeper.off"}, Line: 2},
 		{Name: "mon", Password: "p", HasPass: true, Actions: []string{"LOGIN", "PRIMARY", "MASTER", "FSD"}, Line: 8},
-		{Name: "sec", Password: "p", HasPass: true, Actions: []string{"LOGIN"}, Line: 11},
-		{Name: "my user", Password: "x y", HasPass: true, Line: 14},
-		{Name: "Admin", Password: "other", HasPass: true, Line: 16},
+		{Name: "sec", Password: "p", HasPass: true, Actions: []string{"LOGIN"}, Peers: []string{"root", "nut"}, Line: 11},
+		{Name: "my user", Password: "x y", HasPass: true, Line: 15},
+		{Name: "Admin", Password: "other", HasPass: true, Line: 17},
 	})
 }
 
