@@ -6,6 +6,7 @@ package drvsock
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"gonut/internal/netproto"
@@ -42,12 +43,13 @@ var least = [len(verbs)]int{
 }
 
 // Append appends the line that announces c. Values are escaped in dumps and in
-// live updates alike (C forgets it in the latter) and cut to MaxValue.
+// live updates alike (C forgets it in the latter) and cut to MaxValue. All other
+// words are quoted only if they need it, which those that C knows never do.
 func Append(dst []byte, c ups.Change) []byte {
 	dst = append(dst, verbs[c.Op]...)
 	if c.Name != "" {
 		dst = append(dst, ' ')
-		dst = append(dst, c.Name...)
+		dst = words.AppendWord(dst, c.Name)
 	}
 	for _, a := range c.Args {
 		dst = append(dst, ' ')
@@ -57,7 +59,7 @@ func Append(dst []byte, c ups.Change) []byte {
 			dst = words.AppendEscaped(dst, a, MaxValue)
 			dst = append(dst, '"')
 		default:
-			dst = append(dst, a...)
+			dst = words.AppendWord(dst, a)
 		}
 	}
 	return append(dst, '\n')
@@ -126,7 +128,11 @@ func Parse(ws []string) Message {
 
 // AppendTracking appends the line that reports the result of a tracked request.
 func AppendTracking(dst []byte, id string, r netproto.Result) []byte {
-	return fmt.Appendf(dst, "TRACKING %s %d\n", id, r)
+	dst = append(dst, "TRACKING "...)
+	dst = words.AppendWord(dst, id)
+	dst = append(dst, ' ')
+	dst = strconv.AppendInt(dst, int64(r), 10)
+	return append(dst, '\n')
 }
 
 // A Request is an INSTCMD or SET for a driver.
@@ -157,7 +163,7 @@ func (r Request) Append(dst []byte) []byte {
 	}
 	if r.ID != "" {
 		dst = append(dst, " TRACKING "...)
-		dst = append(dst, r.ID...)
+		dst = words.AppendWord(dst, r.ID)
 	}
 	return append(dst, '\n')
 }

@@ -2,10 +2,12 @@ package drvsock
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // A Dialer connects to the driver of a ups. Its connection is a unix socket
@@ -25,6 +27,9 @@ func DialPath(path string) Dialer {
 	}
 }
 
+// shortPath is how many bytes the path of a socket may have on every system.
+const shortPath = 103
+
 // Listen opens the socket at path with mode 0660, as C's drivers do, in place of
 // a file of that name that nobody serves. A socket that somebody does serve is an
 // error.
@@ -43,6 +48,9 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "unix", path)
+	if errors.Is(err, syscall.EINVAL) && len(path) > shortPath {
+		return nil, fmt.Errorf("%w: the path has %d bytes, which is too long for a socket; choose a shorter statepath or ups name", err, len(path))
+	}
 	if err != nil {
 		return nil, err
 	}

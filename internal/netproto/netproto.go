@@ -126,11 +126,15 @@ func AppendValue(dst []byte, value string) []byte {
 }
 
 // ParseError returns the error that a reply line reports, nil if it reports none.
+// One that does not say which is ErrUnknown.
 func ParseError(line string) error {
 	rest, ok := strings.CutPrefix(line, "ERR")
 	if !ok || rest != "" && rest[0] != ' ' {
 		return nil
 	}
 	word, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	if word == "" {
+		return ErrUnknown
+	}
 	return Error(word)
 }

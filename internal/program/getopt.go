@@ -15,8 +15,10 @@ type Option struct {
 // Getopt splits args (without the program's name) into options and operands as
 // POSIX getopt does with a leading '+': parsing stops at the first operand or
 // after "--". optstring lists the letters; a colon after one means that it takes
-// an argument. On an error the options before it are returned too.
+// an argument; a leading '+' changes nothing. On an error the options before it are
+// returned too.
 func Getopt(args []string, optstring string) (opts []Option, operands []string, err error) {
+	optstring = strings.TrimPrefix(optstring, "+")
 	for len(args) > 0 {
 		a := args[0]
 		if a == "--" {

@@ -1,0 +1,90 @@
+package drvsock
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestPath(t *testing.T) {
+	if got, want := Path("/run/nut", "dummy-ups", "My UPS"), filepath.Join("/run/nut", "dummy-ups-My UPS"); got != want {
+		t.Errorf("Path = %q; want %q", got, want)
+	}
+}
+
+// shortDir returns a folder whose name leaves room for the path of a socket.
+func shortDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "nut")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func TestListen(t *testing.T) {
+	path := Path(shortDir(t), "dummy-ups", "a")
+	l, err := Listen(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fi, err := os.Stat(path)
+	if err != nil || fi.Mode().Perm() != 0o660 {
+		t.Errorf("Stat(socket) = %v, %v; want mode 0660", fi.Mode(), err)
+	}
+	if c, err := DialPath(path)(t.Context()); err != nil {
+		t.Errorf("DialPath gives %v", err)
+	} else {
+		c.Close()
+	}
+	if _, err := Listen(t.Context(), path); err == nil || !strings.Contains(err.Error(), "another driver serves this socket") {
+		t.Errorf("Listen on a served socket gives %v", err)
+	}
+	// A socket that a dead driver left behind makes way.
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.Close()
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("the socket of the dead driver is gone: %v", err)
+	}
+	l, err = Listen(t.Context(), path)
+	if err != nil {
+		t.Fatalf("Listen on an abandoned socket gives %v", err)
+	}
+	l.Close()
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("after Close the socket is still there (%v)", err)
+	}
+}
+
+func TestListenErrors(t *testing.T) {
+	dir := shortDir(t)
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(t.Context(), file); err == nil || !strings.Contains(err.Error(), "not a socket; remove it") {
+		t.Errorf("Listen on a file gives %v", err)
+	}
+	if text, err := os.ReadFile(file); string(text) != "precious" || err != nil {
+		t.Errorf("Listen changed the file to %q, %v", text, err)
+	}
+	if _, err := Listen(t.Context(), filepath.Join(dir, strings.Repeat("x", 120))); err == nil || !strings.Contains(err.Error(), "too long for a socket") {
+		t.Errorf("Listen on a long path gives %v", err)
+	}
+	if _, err := Listen(t.Context(), filepath.Join(dir, "none", "x")); !os.IsNotExist(unwrapped(err)) {
+		t.Errorf("Listen in a folder that is not there gives %v", err)
+	}
+	if _, err := DialPath(filepath.Join(dir, "none"))(t.Context()); !os.IsNotExist(unwrapped(err)) {
+		t.Errorf("DialPath of nothing gives %v", err)
+	}
+}
+
+// unwrapped returns the system's error within one of package net.
+func unwrapped(err error) error {
+	if op, ok := err.(*net.OpError); ok {
+		return op.Err
+	}
+	return err
+}
