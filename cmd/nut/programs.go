@@ -2,6 +2,8 @@ package main
 
 import (
 	"gonut/internal/clients"
+	"gonut/internal/driver"
+	"gonut/internal/drivers/dummyups"
 	"gonut/internal/program"
 	"gonut/internal/upsd"
 )
@@ -23,7 +25,9 @@ func groups() []group {
 			clients.UPSCmd(),
 			clients.UPSRW(),
 		}},
-		{"Drivers", []program.Program{}},
+		{"Drivers", []program.Program{
+			driver.Program(dummyups.Driver()),
+		}},
 		{"Tools", []program.Program{}},
 	}
 }

@@ -88,6 +88,16 @@ var (
 	ErrFailed = errors.New("device failed")
 )
 
+// Configf returns an error that wraps ErrConfig without saying so.
+func Configf(format string, args ...any) error {
+	return configError{fmt.Errorf(format, args...)}
+}
+
+type configError struct{ error }
+
+func (e configError) Is(target error) bool { return target == ErrConfig }
+func (e configError) Unwrap() error        { return e.error }
+
 // A Device is one open connection to one piece of hardware. The session calls its
 // methods from a single goroutine, so a Device needs no locks; if it has a reader
 // of its own, that hands raw data to Poll through a channel.

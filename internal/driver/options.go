@@ -19,7 +19,7 @@ func (d *Driver) ConfigFromFile(f conf.UPSConf, upsName string) (c Config, warni
 		return Config{}, nil, err
 	}
 	if o.config.Values.Port == "" {
-		return Config{}, nil, fmt.Errorf("ups.conf: section [%s] has no port = …: %w", upsName, ErrConfig)
+		return Config{}, nil, Configf("ups.conf: section [%s] has no port = …", upsName)
 	}
 	return o.config, o.warnings, nil
 }
@@ -43,7 +43,7 @@ func (o *options) section(f conf.UPSConf, name string) error {
 		for _, s := range f.Sections {
 			names = append(names, s.Name)
 		}
-		return fmt.Errorf("ups.conf: there is no section [%s]%s: %w", name, didYouMean(name, names), ErrConfig)
+		return Configf("ups.conf: there is no section [%s]%s", name, didYouMean(name, names))
 	}
 	o.config.Values.UPS = name
 	for _, s := range f.Global {
@@ -196,13 +196,13 @@ func (o *options) argument(arg string) error {
 	name, value, hasValue := strings.Cut(arg, "=")
 	name = strings.TrimSpace(name)
 	if name == "" {
-		return fmt.Errorf("-x %s: write -x name=value or -x flag: %w", arg, ErrConfig)
+		return Configf("-x %s: write -x name=value or -x flag", arg)
 	}
 	return o.set(conf.Setting{Name: name, Value: strings.TrimSpace(value), Flag: !hasValue})
 }
 
 func wrong(s conf.Setting, format string, args ...any) error {
-	return fmt.Errorf("%s%s: %w", where(s), fmt.Sprintf(format, args...), ErrConfig)
+	return Configf("%s%s", where(s), fmt.Sprintf(format, args...))
 }
 
 // where tells which line of ups.conf is meant; settings of the command line have

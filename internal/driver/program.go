@@ -185,11 +185,11 @@ func (p *process) check(named bool) error {
 	c := p.config()
 	switch {
 	case !named:
-		return fmt.Errorf("which ups? give -a NAME for a section of ups.conf, or -s NAME with -x port=…: %w", ErrConfig)
+		return Configf("which ups? give -a NAME for a section of ups.conf, or -s NAME with -x port=…")
 	case strings.ContainsAny(c.Values.UPS, "/"):
-		return fmt.Errorf("%q cannot be the name of a ups: %w", c.Values.UPS, ErrConfig)
+		return Configf("%q cannot be the name of a ups", c.Values.UPS)
 	case c.Values.Port == "" && p.command == "":
-		return fmt.Errorf("no port is configured for %s: add port = … to its section of ups.conf: %w", c.Values.UPS, ErrConfig)
+		return Configf("no port is configured for %s: add port = … to its section of ups.conf", c.Values.UPS)
 	}
 	p.user, p.group, p.chroot = either(p.user, c.User), either(p.group, c.Group), either(p.chroot, c.Chroot)
 	if c.StatePath != "" && !p.paths.StateByEnv {

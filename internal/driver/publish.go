@@ -51,7 +51,10 @@ func (l *loop) statusChanges(u *Update) []ups.Change {
 	if truncated {
 		l.log.Debug("ups.alarm does not fit and was cut")
 	}
-	cs = append(cs, setOrDelete(ups.AlarmName, alarm))
+	// A driver may also publish ups.alarm as it stands, without raising one.
+	if alarm != "" || !u.keep && !u.sets(ups.AlarmName) {
+		cs = append(cs, setOrDelete(ups.AlarmName, alarm))
+	}
 	in := StatusInput{
 		Tokens:     u.status,
 		Alarm:      alarm != "",
@@ -90,6 +93,13 @@ func (l *loop) newValue(u *Update, name string) string {
 		}
 	}
 	return v.Value
+}
+
+// sets reports whether the update gives the variable a value.
+func (u *Update) sets(name string) bool {
+	return slices.ContainsFunc(u.changes, func(c ups.Change) bool {
+		return c.Op == ups.SetInfo && strings.EqualFold(c.Name, name)
+	})
 }
 
 func setOrDelete(name, value string) ups.Change {
@@ -156,7 +166,7 @@ func key(c ups.Change) string {
 func (l *loop) opened(u *Update) []ups.Change {
 	cs := []ups.Change{{Op: ups.DelInfo, Name: reconnectCount}, {Op: ups.DelInfo, Name: reconnectMaxTries}}
 	for _, n := range [...]string{"mfr", "model", "serial"} {
-		if v := l.newValue(u, "ups."+n); v != "" {
+		if v := l.newValue(u, "ups."+n); v != "" && !u.sets("device."+n) {
 			cs = append(cs, ups.Set("device."+n, v))
 		}
 	}
@@ -173,8 +183,8 @@ func (l *loop) checkThreshold() {
 		has(ups.ChargeName) && has(ups.ChargeLowName) || has(ups.RuntimeName) && has(ups.RuntimeLowName) {
 		return
 	}
-	l.end(fmt.Errorf("the device has neither battery.charge with battery.charge.low nor battery.runtime with battery.runtime.low, "+
-		"which ignorelb needs; give the limit with default.battery.charge.low: %w", ErrConfig))
+	l.end(Configf("the device has neither battery.charge with battery.charge.low nor battery.runtime with battery.runtime.low, " +
+		"which ignorelb needs; give the limit with default.battery.charge.low"))
 }
 
 func (l *loop) becomeReady() {

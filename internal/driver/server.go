@@ -21,6 +21,8 @@ import (
 const (
 	// writeLimit is how long it may take to read what it was sent.
 	writeLimit = 5 * time.Second
+	// flushLimit is the same for the last answers.
+	flushLimit = time.Second
 	// peerQueue is how many answers may wait for it.
 	peerQueue = 64
 )
@@ -60,13 +62,15 @@ func (s *Session) Serve(ctx context.Context, l net.Listener) error {
 func (s *Session) serve(ctx context.Context, conn net.Conn) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &peer{session: s, conn: conn, out: make(chan answer, peerQueue), cancel: cancel}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	// The end wakes the reader; the writer still delivers the answers that wait.
+	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
 	var wg sync.WaitGroup
 	wg.Go(func() { cancel(p.read(ctx)) })
 	cancel(p.write(ctx))
-	wg.Wait()
-	stop()
+	p.flush()
 	conn.Close()
+	wg.Wait()
 	if err := context.Cause(ctx); errors.Is(err, errSlow) {
 		s.log.Warn("a client of the driver socket was dropped", "error", err)
 	}
@@ -145,6 +149,24 @@ func (p *peer) write(ctx context.Context) error {
 		}
 		if a.last {
 			return errGoodbye
+		}
+	}
+}
+
+// flush sends the answers that are still to be sent, the result of driver.exit
+// among them, to a peer that reads at once.
+func (p *peer) flush() {
+	var buf []byte
+	for {
+		select {
+		case a := <-p.out:
+			buf = append(buf, a.lines...)
+		default:
+			if len(buf) > 0 {
+				p.conn.SetWriteDeadline(time.Now().Add(flushLimit))
+				p.conn.Write(buf)
+			}
+			return
 		}
 	}
 }

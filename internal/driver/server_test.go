@@ -178,6 +178,25 @@ func TestServerEndsWithContext(t *testing.T) {
 	})
 }
 
+// Who asks for the end is told that it comes.
+func TestServerAnswersBeforeTheEnd(t *testing.T) {
+	for _, request := range []string{"INSTCMD driver.exit", "INSTCMD driver.killpower"} {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t, newBench(), func(c *driver.Config) { c.AllowKillpower = true }, driver.Hooks{})
+			go func() {
+				<-r.result
+				r.cancel()
+			}()
+			c := r.dial()
+			c.ask("NOBROADCAST")
+			c.ask(request+" TRACKING id", "TRACKING id 0")
+			if !c.ended() {
+				t.Errorf("%s: still connected", request)
+			}
+		})
+	}
+}
+
 func FuzzServer(f *testing.F) {
 	for _, seed := range []string{
 		"DUMPALL\nPING\n", "INSTCMD load.off a b TRACKING x\nSET a b\n", "SET ups.delay.start \"a \\\"b\" TRACKING 1\n",

@@ -60,11 +60,11 @@ func (in *StatusInput) low() bool {
 // addTrend adds the token that the change of the charge means. Where the device
 // says the opposite, both stand, as in C: who reads them has to make up his mind.
 func (l *tokenList) addTrend(last, now string) (warning string) {
-	was, err := strconv.ParseFloat(last, 64)
+	was, err := strconv.ParseFloat(strings.TrimSpace(last), 64)
 	if err != nil {
 		return ""
 	}
-	is, err := strconv.ParseFloat(now, 64)
+	is, err := strconv.ParseFloat(strings.TrimSpace(now), 64)
 	if err != nil || is < 0 || is >= 100 || is == was {
 		return ""
 	}
