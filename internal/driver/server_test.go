@@ -188,8 +188,8 @@ func TestServerAnswersBeforeTheEnd(t *testing.T) {
 				r.cancel()
 			}()
 			c := r.dial()
-			c.ask("NOBROADCAST")
-			c.ask(request+" TRACKING id", "TRACKING id 0")
+			c.send(request + " TRACKING id")
+			c.until("TRACKING id 0")
 			if !c.ended() {
 				t.Errorf("%s: still connected", request)
 			}
