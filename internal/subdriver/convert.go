@@ -1,0 +1,203 @@
+package subdriver
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"gonut/internal/ups"
+)
+
+// text turns what was read into the value of a variable. It reports false if that
+// stands for nothing that is known.
+func (w *Walker) text(a *active, v Value) (string, bool) {
+	if v.IsText || len(v.Bytes) > 0 {
+		return w.textual(a, v)
+	}
+	if v.Unknown && !a.AnyBit && a.Mask == 0 && w.t.enums[a.As] == nil && a.Expr == nil {
+		return "", false
+	}
+	n := v.Number
+	if a.Mask != 0 || a.Shift != 0 {
+		a.raw = int64(n)
+		n = float64(a.bits(int64(n)))
+	}
+	n = n*a.scale + a.offset
+	if a.Expr != nil {
+		n = a.Expr.eval(w.env(n))
+	}
+	n = w.correct(a, n)
+	if math.IsNaN(n) || math.IsInf(n, 0) || !a.plausible(n) {
+		return "", false
+	}
+	switch e, c := w.t.enums[a.As], w.t.curves[a.As]; {
+	case e != nil && e.Bits:
+		return wordsOf(e, int64(n)), true
+	case e != nil:
+		if text, ok := e.text(int64(n)); ok {
+			return text, true
+		}
+		return a.Default, a.Default != ""
+	case c != nil:
+		n = c.at(n)
+	case a.As != "":
+		v.Number = n
+		return w.converted(a, v)
+	}
+	return a.format(n), true
+}
+
+// textual is text for what is not a number.
+func (w *Walker) textual(a *active, v Value) (string, bool) {
+	if a.As == "" {
+		v.Text = strings.TrimRight(v.Text, "\x00")
+		return v.Text, strings.TrimSpace(v.Text) != ""
+	}
+	if e := w.t.enums[a.As]; e != nil { // a number that came as text
+		n, err := strconv.ParseInt(strings.TrimSpace(v.Text), 10, 64)
+		if err != nil {
+			return a.Default, a.Default != ""
+		}
+		return w.text(a, Value{Number: float64(n)})
+	}
+	return w.converted(a, v)
+}
+
+func (w *Walker) converted(a *active, v Value) (string, bool) {
+	c := converters()[a.As]
+	if c.read == nil {
+		return "", false
+	}
+	text, err := c.read(w.conversion(a), v)
+	if err != nil {
+		return a.Default, a.Default != ""
+	}
+	if a.IsDate && !looksLikeDate(text) {
+		return "", false
+	}
+	return text, true
+}
+
+func (w *Walker) conversion(a *active) *conversion {
+	return &conversion{row: a.Row, now: time.Now, lookup: w.lookup}
+}
+
+// looksLikeDate accepts what has at least a year in it: devices that know no date
+// send the vendor's name.
+func looksLikeDate(text string) bool {
+	digits := 0
+	for _, c := range text {
+		if c >= '0' && c <= '9' {
+			digits++
+		}
+	}
+	return digits >= 4
+}
+
+func (a *active) format(n float64) string {
+	if a.Format != "" {
+		return fmt.Sprintf(a.Format, n)
+	}
+	return strconv.FormatFloat(math.Round(n*1e6)/1e6, 'f', -1, 64)
+}
+
+// correct applies the first rule of the row that holds.
+func (w *Walker) correct(a *active, n float64) float64 {
+	for i, name := range a.Fix {
+		rule := w.t.rules[name]
+		e := w.env(n)
+		if a.decided[i] == 0 {
+			switch {
+			case rule.When.holds(e):
+				a.decided[i] = 1
+				w.corrected[a.name] = name
+				if w.o.Log != nil {
+					w.o.Log.Info("values are corrected", "variable", a.name, "rule", name, "value", n, "becomes", n*rule.Scale.eval(e))
+				}
+			case rule.Right != nil && rule.Right.holds(e), rule.Right == nil && known(rule.When, e) && n != 0:
+				a.decided[i] = 2
+			}
+		}
+		if a.decided[i] == 1 {
+			return n * rule.Scale.eval(e)
+		}
+	}
+	return n
+}
+
+func known(x *Expr, e *env) bool { return !math.IsNaN(x.eval(e)) }
+
+// plausible reports whether a number can be what it is said to be. A range of the
+// row decides; without one no voltage, frequency, charge, load or runtime is below
+// 0, and a runtime is not 65535.
+func (a *active) plausible(n float64) bool {
+	switch {
+	case a.AnyBit:
+		return true
+	case a.Valid != nil:
+		return a.Valid.holds(n)
+	case a.Kind != Var || a.As != "" && a.As != "percent":
+		return true
+	}
+	name := strings.TrimSuffix(a.name, ".nominal")
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	switch {
+	case name == ups.RuntimeName:
+		return n >= 0 && n != 65535
+	case last == "voltage", last == "frequency", name == ups.ChargeName, name == "ups.load":
+		return n >= 0
+	}
+	return true
+}
+
+// number is the inverse of text: what has to be written so that the row shows
+// text.
+func (w *Walker) number(a *active, text string) (float64, error) {
+	n, err := w.inverse(a, a.As, text)
+	if err != nil {
+		return 0, err
+	}
+	n = (n - a.offset) / a.scale
+	if a.Mask != 0 || a.Shift != 0 {
+		mask := a.Mask
+		if mask == 0 {
+			mask = -1
+		}
+		n = float64(a.raw&^mask | int64(n)<<a.Shift&mask)
+	}
+	return float64Or(n, a.Or), nil
+}
+
+// inverse turns text into the number that as= made it of.
+func (w *Walker) inverse(a *active, as, text string) (float64, error) {
+	switch e, c := w.t.enums[as], w.t.curves[as]; {
+	case e != nil:
+		n, ok := e.raw(text)
+		if !ok {
+			return 0, fmt.Errorf("%q is none of %s", text, strings.Join(e.texts(), ", "))
+		}
+		return float64(n), nil
+	case c != nil:
+		n, err := parseNumber(text)
+		if err != nil {
+			return 0, err
+		}
+		return math.Ceil(c.inverse(n)), nil
+	case as == "":
+		return parseNumber(text)
+	}
+	c := converters()[as]
+	if c.write == nil {
+		return 0, fmt.Errorf("as=%s has no inverse", as)
+	}
+	return c.write(w.conversion(a), text)
+}
+
+func float64Or(n float64, bits int64) float64 {
+	if bits == 0 {
+		return n
+	}
+	return float64(int64(n) | bits)
+}
