@@ -1,0 +1,156 @@
+// Package usb_test holds the tests of the USB transports and drivers on a real
+// kernel. They run in the virtual machine that run.sh starts and are skipped
+// elsewhere.
+package usb_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"gonut/internal/transport/hid"
+	"gonut/internal/transport/usb"
+	"gonut/test/usb/usbip"
+	"gonut/test/usb/virtual"
+)
+
+// machine skips a test that does not run in the virtual machine.
+func machine(t *testing.T) {
+	t.Helper()
+	if os.Getenv("GONUT_USB_GUEST") == "" {
+		t.Skip("runs in a virtual machine: make test-usb")
+	}
+}
+
+// A unit is a virtual device that a test plugs in and out.
+type unit struct {
+	*virtual.Device
+	rec  *hid.Recording
+	plug *usbip.Plug
+}
+
+func recording(t *testing.T, name string) *hid.Recording {
+	t.Helper()
+	f, err := os.Open(filepath.Join("devices", name+".rec"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rec, err := hid.ReadRecording(name, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rec
+}
+
+// plugIn makes a device of a recording, plugs it in and waits until the kernel
+// has enumerated it and bound its HID driver. It is unplugged when the test ends.
+func plugIn(t *testing.T, name string) *unit {
+	t.Helper()
+	machine(t)
+	return plugInRecording(t, recording(t, name))
+}
+
+func plugInRecording(t *testing.T, rec *hid.Recording) *unit {
+	t.Helper()
+	u := &unit{Device: virtual.New(rec), rec: rec}
+	u.in(t)
+	t.Cleanup(func() { u.out(t) })
+	return u
+}
+
+// in plugs the unit in and returns its place.
+func (u *unit) in(t *testing.T) usb.Device {
+	t.Helper()
+	p, err := usbip.Attach(u.Device, usbip.FullSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.plug = p
+	var d usb.Device
+	eventually(t, "the kernel's HID driver has the device", func() bool {
+		var ok bool
+		d, ok = u.find(t)
+		return ok && boundTo(d) == "usbhid"
+	})
+	return d
+}
+
+// out pulls the unit and waits until the kernel has forgotten it.
+func (u *unit) out(t *testing.T) {
+	t.Helper()
+	if u.plug == nil {
+		return
+	}
+	u.plug.Unplug()
+	u.plug = nil
+	eventually(t, "the kernel forgot the device", func() bool {
+		_, ok := u.find(t)
+		return !ok
+	})
+}
+
+// find looks for the unit among the kernel's devices.
+func (u *unit) find(t *testing.T) (usb.Device, bool) {
+	t.Helper()
+	ds, err := usb.System{}.List(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range ds {
+		if d.Vendor == u.rec.Info.VendorID && d.Product == u.rec.Info.ProductID && d.Serial == u.rec.Info.Serial {
+			return d, true
+		}
+	}
+	return usb.Device{}, false
+}
+
+// matcher means this unit.
+func (u *unit) matcher() hid.Matcher {
+	return hid.Matcher{Accept: func(i hid.Info) bool {
+		return i.VendorID == u.rec.Info.VendorID && i.ProductID == u.rec.Info.ProductID && i.Serial == u.rec.Info.Serial
+	}}
+}
+
+// boundTo returns the kernel's driver of a device's first interface.
+func boundTo(d usb.Device) string {
+	to, err := os.Readlink(filepath.Join("/sys/bus/usb/devices", d.Path+":1.0", "driver"))
+	if err != nil {
+		return ""
+	}
+	return filepath.Base(to)
+}
+
+// eventually waits up to ten seconds for a condition.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("after 10 s it does not hold that %s", what)
+		}
+	}
+}
+
+// sink drops what is logged.
+func sink() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// open opens a unit or fails the test, and closes it when the test ends.
+func open(t *testing.T, o hid.Opener, u *unit) hid.Conn {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, err := o.Open(ctx, u.matcher(), hid.DefaultTuning())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+			t.Errorf("Close = %v", err)
+		}
+	})
+	return c
+}
