@@ -4,8 +4,11 @@ import (
 	"gonut/internal/clients"
 	"gonut/internal/driver"
 	"gonut/internal/drivers/dummyups"
+	"gonut/internal/host"
 	"gonut/internal/program"
+	"gonut/internal/sandbox"
 	"gonut/internal/upsd"
+	"gonut/internal/upsmon"
 )
 
 // A group is some programs under a title, in the order in which nut lists them.
@@ -19,15 +22,35 @@ func groups() []group {
 	return []group{
 		{"Servers and monitors", []program.Program{
 			upsd.Program(),
+			upsmon.Program(),
 		}},
 		{"Clients", []program.Program{
 			clients.UPSC(),
 			clients.UPSCmd(),
 			clients.UPSRW(),
+			clients.UPSLog(),
 		}},
-		{"Drivers", []program.Program{
-			driver.Program(dummyups.Driver()),
+		{"Drivers", driverPrograms()},
+		{"Tools", []program.Program{
+			host.Program(drivers()),
+			sandbox.Program(),
+			upsmon.WhyProgram(),
+			clients.SockDebug(),
 		}},
-		{"Tools", []program.Program{}},
 	}
+}
+
+// drivers is the list of all drivers in the binary.
+func drivers() []driver.Driver {
+	return []driver.Driver{
+		dummyups.Driver(),
+	}
+}
+
+func driverPrograms() []program.Program {
+	var ps []program.Program
+	for _, d := range drivers() {
+		ps = append(ps, driver.Program(d))
+	}
+	return ps
 }

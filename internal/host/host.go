@@ -43,7 +43,8 @@ type Host struct {
 	// Sockets also opens the drivers' sockets in the state path, for programs
 	// outside this process.
 	Sockets bool
-	// Ready is called when upsd listens and upsmon starts; it may be nil.
+	// Ready is called when upsd listens, the drivers have spoken or had time to, and
+	// upsmon starts; it may be nil.
 	Ready func(listening []net.Addr)
 	Log   *slog.Logger
 
@@ -52,8 +53,13 @@ type Host struct {
 	daemon *upsmon.Daemon
 }
 
-// restartDelay is the pause before a driver that ended is started again.
-const restartDelay = 5 * time.Second
+const (
+	// restartDelay is the pause before a driver that ended is started again.
+	restartDelay = 5 * time.Second
+	// settleTime is how long upsmon's start waits for drivers, so that those which
+	// only need a moment are not called lost.
+	settleTime = 5 * time.Second
+)
 
 // Run runs everything until ctx ends and all parts have ended. It returns an error
 // if one of them cannot start; then none goes on. That upsmon has shut the host
@@ -79,6 +85,7 @@ func (h *Host) Run(ctx context.Context) error {
 	for _, u := range h.Units {
 		wg.Go(func() { h.drive(ctx, u, &inner) })
 	}
+	h.awaitDevices(ctx)
 	if h.Monitor != nil {
 		d := upsmon.New(*h.Monitor, h.Deps)
 		h.mu.Lock()
@@ -114,6 +121,16 @@ func (h *Host) openServer(ctx context.Context) (*upsd.Front, error) {
 	return front, nil
 }
 
+// awaitDevices returns when the drivers have spoken or had time enough to.
+func (h *Host) awaitDevices(ctx context.Context) {
+	if h.server == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	h.server.AwaitDevices(ctx)
+}
+
 // Daemon is the upsmon that runs, nil if none does.
 func (h *Host) Daemon() *upsmon.Daemon {
 	h.mu.Lock()
@@ -121,8 +138,8 @@ func (h *Host) Daemon() *upsmon.Daemon {
 	return h.daemon
 }
 
-// Reload makes the parts that can take a new configuration take it: upsd its
-// users and settings, upsmon all. Devices cannot change; the error says so.
+// Reload makes the parts that can take a new configuration take it: upsd its users
+// and settings (nil: it keeps them), upsmon all. Devices only change with a restart.
 func (h *Host) Reload(server *upsd.Config) {
 	h.mu.Lock()
 	s, d := h.server, h.daemon

@@ -18,6 +18,7 @@ import (
 // it does for the start scripts of C NUT; without nut.conf those that have a file.
 // drivers are the drivers that can run in this process. What is wrong with single
 // lines is logged; the error names everything that makes it impossible to start.
+// Listen and what upsmon needs are left to the caller.
 func Load(p conf.Paths, drivers []driver.Driver, getenv func(string) string, log *slog.Logger) (*Host, error) {
 	serve, monitor, err := parts(p, log)
 	if err != nil {
@@ -27,31 +28,21 @@ func Load(p conf.Paths, drivers []driver.Driver, getenv func(string) string, log
 	var errs []error
 	if serve {
 		c, err := upsd.Load(p, getenv, log)
-		if err != nil {
-			errs = append(errs, err)
+		if err == nil {
+			h.Units, err = loadUnits(p, drivers, log)
 		}
 		h.Server = &c
-		h.Units, err = loadUnits(p, drivers, log)
-		if err != nil && len(errs) == 0 {
-			errs = append(errs, err)
-		}
+		errs = append(errs, err)
 	}
 	if monitor {
-		c, err := LoadMonitor(p, log)
-		if err != nil {
-			errs = append(errs, err)
-		}
+		c, err := read(p.File("upsmon.conf"), conf.ParseUPSMon, log)
 		h.Monitor = &c
+		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return h, nil
-}
-
-// LoadMonitor reads upsmon.conf.
-func LoadMonitor(p conf.Paths, log *slog.Logger) (conf.UPSMon, error) {
-	return read(p.File("upsmon.conf"), conf.ParseUPSMon, log)
 }
 
 // parts says whether the host has drivers and upsd, and whether it has upsmon.

@@ -293,18 +293,9 @@ func (p *process) serve(ctx context.Context, c conf.UPSMon, s Shutdowner, parent
 	}
 	ctx, signals, stop := daemon.ListenSignals(ctx)
 	defer stop()
-	d := New(c, Deps{
-		Dial:           p.dial,
-		ConnectTimeout: p.opts.timeout,
-		Notifiers:      notifiers(),
-		Shutdowner:     s,
-		Record:         func(r monitor.Decision) error { return keep(p.paths, r) },
-		Reload:         p.reload(c),
-		Logger:         log,
-		Service:        daemon.NewServiceNotifier(p.env.Getenv),
-		ParentGone:     parentGone,
-		Sleep:          systemSleep(),
-	})
+	deps := p.deps(c, s)
+	deps.ParentGone = parentGone
+	d := New(c, deps)
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	go obey(inner, d, signals)
@@ -315,6 +306,35 @@ func (p *process) serve(ctx context.Context, c conf.UPSMon, s Shutdowner, parent
 		log.Info("Signal " + cause.Signal.String() + ": exiting")
 	}
 	return err
+}
+
+// deps is what a daemon on this host needs.
+func (p *process) deps(c conf.UPSMon, s Shutdowner) Deps {
+	return Deps{
+		Dial:           p.dial,
+		ConnectTimeout: p.opts.timeout,
+		Notifiers:      notifiers(),
+		Shutdowner:     s,
+		Record:         func(r monitor.Decision) error { return keep(p.paths, r) },
+		Reload:         p.reload(c),
+		Logger:         p.log.Logger(),
+		Service:        daemon.NewServiceNotifier(p.env.Getenv),
+		Sleep:          systemSleep(),
+	}
+}
+
+// Local returns the configuration of this host and what a Daemon needs to guard it
+// from within this process, with the privileges that it has, as upsmon -p does.
+func Local(e program.Env, log *daemon.Log) (conf.UPSMon, Deps, error) {
+	p := process{env: e, opts: options{network: "tcp"}, paths: conf.FindPaths(e.Getenv), log: log}
+	p.file = p.paths.File("upsmon.conf")
+	c, err := p.load()
+	if err != nil {
+		return c, Deps{}, err
+	}
+	p.advise(c)
+	c.PowerDownFlag = p.clearFlag(c)
+	return c, p.deps(c, newParent(c)), checkTLS(c)
 }
 
 // obey turns signals into orders.
