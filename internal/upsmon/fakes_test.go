@@ -1,0 +1,81 @@
+package upsmon
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+
+	"gonut/internal/conf"
+)
+
+// A source is a configuration file that a test changes.
+type source struct{ text string }
+
+func parse(t *testing.T, text string) *source {
+	t.Helper()
+	s := &source{text}
+	if _, err := s.load(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *source) load() (conf.UPSMon, error) {
+	c, _, err := conf.ParseUPSMon("upsmon.conf", strings.NewReader(s.text))
+	return c, err
+}
+
+// monitorLine is a configuration with one system, however odd its name.
+func monitorLine(system string) conf.UPSMon {
+	c, _, _ := conf.ParseUPSMon("upsmon.conf", strings.NewReader("MONITOR x@h 1 u p primary\n"))
+	c.Monitors[0].System = system
+	return c
+}
+
+// A stuckNotifier does not come back with notifications of one UPS.
+type stuckNotifier struct {
+	stuck   string
+	release chan struct{}
+
+	mu   sync.Mutex
+	seen []string
+}
+
+func (*stuckNotifier) Flag() conf.NotifyFlag { return conf.NotifyWall }
+
+func (n *stuckNotifier) Notify(_ context.Context, x Notification) error {
+	if x.UPS == n.stuck {
+		<-n.release
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.seen = append(n.seen, x.UPS)
+	return nil
+}
+
+func (n *stuckNotifier) count(system string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := 0
+	for _, s := range n.seen {
+		if s == system {
+			c++
+		}
+	}
+	return c
+}
+
+// A sleeper is a system that sleeps when a test says so.
+type sleeper chan bool
+
+func (s sleeper) Watch(ctx context.Context, tell func(bool)) error {
+	for {
+		select {
+		case asleep := <-s:
+			tell(asleep)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

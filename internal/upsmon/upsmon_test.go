@@ -1,0 +1,396 @@
+package upsmon
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gonut/internal/upsmon/monitor"
+)
+
+const (
+	primary   = "MONITOR ups@server 1 mon pw primary\nSHUTDOWNCMD halt\n"
+	secondary = "MONITOR ups@server 1 sec pw secondary\nSHUTDOWNCMD halt\n"
+)
+
+func (h *host) wantHeard(want string) {
+	h.w.t.Helper()
+	if got := h.heard(); got != want {
+		h.w.t.Errorf("%s: notifications = %s; want %s", h.name, got, want)
+	}
+}
+
+func (h *host) wantUp() {
+	h.w.t.Helper()
+	if d := h.down(); d >= 0 {
+		h.w.t.Errorf("%s: down at %s; want up", h.name, d)
+	}
+}
+
+func (h *host) wantDown(from, to time.Duration) {
+	h.w.t.Helper()
+	if d := h.down(); d < from || d > to {
+		h.w.t.Errorf("%s: down at %s; want %s to %s", h.name, d, from, to)
+	}
+}
+
+// A blackout with a primary, two secondaries and a host that only watches: the
+// secondaries go first, the primary last, the watcher stays.
+func TestBlackout(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL CHRG")
+		w.serve("server", u)
+		p := w.start("primary", primary)
+		a := w.start("a", secondary)
+		b := w.start("b", secondary)
+		m := w.start("watcher", "MONITOR ups@server 0 sec pw secondary\nMINSUPPLIES 0\n")
+		time.Sleep(time.Minute)
+		u.status("OB DISCHRG")
+		time.Sleep(time.Minute)
+		u.status("OB LB DISCHRG")
+		time.Sleep(time.Minute)
+		p.wantHeard("ONBATT LOWBATT FSD SHUTDOWN_HOSTSYNC SHUTDOWN")
+		a.wantHeard("ONBATT LOWBATT FSD SHUTDOWN")
+		m.wantHeard("ONBATT LOWBATT FSD")
+		m.wantUp()
+		if last := w.events[len(w.events)-1]; !strings.HasSuffix(last, "primary down") || len(w.events) != 3 {
+			t.Errorf("events = %q; want three, the primary last", w.events)
+		}
+		p.wantDown(2*time.Minute+10*time.Second, 2*time.Minute+26*time.Second)
+		if !p.flagged || !a.flagged || b.down() < 0 {
+			t.Errorf("power-down flag of primary %t, of a %t; b down at %s; want true, true and down", p.flagged, a.flagged, b.down())
+		}
+		for _, h := range []*host{p, a, b} {
+			<-h.finished
+			if h.err != nil {
+				t.Errorf("%s: Run() = %v; want nil", h.name, h.err)
+			}
+		}
+		if len(p.reasons) != 1 || !strings.Contains(p.reasons[0].Cause, "low") {
+			t.Errorf("reasons = %v; want one that speaks of a low battery", p.reasons)
+		}
+	})
+}
+
+// The power comes back before the battery is low.
+func TestShortOutage(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL")
+		w.serve("server", u)
+		p := w.start("primary", primary)
+		u.status("OB")
+		time.Sleep(10 * time.Minute)
+		u.status("OL")
+		time.Sleep(time.Minute)
+		p.wantHeard("ONBATT ONLINE")
+		p.wantUp()
+	})
+}
+
+// The driver restarts while the UPS is on battery.
+func TestDriverRestartOnBattery(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OB")
+		w.serve("server", u)
+		p := w.start("primary", primary)
+		u.kill()
+		time.Sleep(7 * time.Second)
+		u.revive()
+		time.Sleep(time.Minute)
+		p.wantUp()
+		u.kill()
+		time.Sleep(time.Minute)
+		p.wantDown(time.Minute, 2*time.Minute)
+	})
+}
+
+// Four seconds without network while on battery shut nothing down.
+func TestNetworkLossOnBattery(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OB")
+		w.serve("server", u)
+		h := w.startWith("a", secondary, Deps{})
+		for range 20 {
+			h.link.set(func(l *link) { l.cut = true })
+			time.Sleep(4 * time.Second)
+			h.link.set(func(l *link) { l.cut = false })
+			time.Sleep(20 * time.Second)
+		}
+		h.wantUp()
+	})
+}
+
+// A server that accepts connections and then says nothing delays no other UPS.
+func TestHangingServerDelaysNobody(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL")
+		w.serve("server", u)
+		l, err := w.net.Listen(w.ctx, "tcp", "tar:3493")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.wg.Go(func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer c.Close()
+			}
+		})
+		context.AfterFunc(w.ctx, func() { l.Close() })
+		h := w.start("host", primary+"MONITOR x@tar 0 mon pw secondary\nMONITOR y@tar 0 mon pw secondary\n")
+		time.Sleep(time.Minute)
+		u.status("OB LB")
+		at := w.now()
+		time.Sleep(11 * time.Second)
+		h.wantDown(at+5*time.Second, at+10*time.Second)
+	})
+}
+
+// Whoever polls without being counted is told so, and the login is tried again.
+func TestLoginIsProven(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL")
+		w.serve("server", u)
+		for _, tt := range []struct{ name, line, want string }{
+			{"wrong password", "MONITOR ups@server 1 sec wrong secondary\n", "login as \"sec\" failed: ACCESS-DENIED"},
+			{"no right", "MONITOR ups@server 1 other pw secondary\n", "login as \"other\" failed: ACCESS-DENIED"},
+			{"not primary", "MONITOR ups@server 1 sec pw primary\n", "Primary managerial privileges unavailable: ACCESS-DENIED"},
+		} {
+			h := w.start(tt.name, tt.line)
+			time.Sleep(10 * time.Minute)
+			h.wantHeard("NOLOGIN")
+			r, ok := h.d.Report()
+			if !ok || r.Protected() || len(r.Units) != 1 || r.Units[0].LoginError != tt.want || r.Units[0].Comm != "ok" {
+				t.Errorf("%s: report = %+v, %t; want unprotected with %q", tt.name, r, ok, tt.want)
+			}
+		}
+		h := w.start("good", primary)
+		time.Sleep(time.Second)
+		if r, ok := h.d.Report(); !ok || !r.Protected() {
+			t.Errorf("report = %+v, %t; want protected", r, ok)
+		}
+	})
+}
+
+// Stop ends an idle Daemon with a logout.
+func TestStopLogsOut(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL")
+		w.serve("server", u)
+		p := w.start("primary", primary)
+		a := w.start("a", secondary)
+		time.Sleep(time.Minute)
+		a.d.Stop()
+		<-a.finished
+		time.Sleep(time.Second)
+		at := w.now()
+		u.status("OB LB")
+		time.Sleep(11 * time.Second)
+		p.wantHeard("ONBATT LOWBATT FSD SHUTDOWN")
+		p.wantDown(at+5*time.Second, at+10*time.Second)
+		if _, ok := a.d.Report(); ok {
+			t.Error("Report() of an ended Daemon = true; want false")
+		}
+	})
+}
+
+// A shutdown that has begun comes to its end although Run's context ends.
+func TestStopDuringShutdown(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL")
+		w.serve("server", u)
+		p := w.start("primary", primary)
+		p.d.FSD()
+		time.Sleep(time.Second)
+		p.cancel(context.Canceled)
+		<-p.finished
+		p.wantDown(5*time.Second, 6*time.Second)
+		q := w.start("quitter", "MONITOR ups@server 1 mon pw secondary\n")
+		q.d.FSD()
+		time.Sleep(time.Second)
+		q.cancel(ErrAbandon)
+		<-q.finished
+		q.wantUp()
+		if !errors.Is(q.err, ErrAbandon) {
+			t.Errorf("Run() = %v; want ErrAbandon", q.err)
+		}
+	})
+}
+
+// The server restarts in the middle of a forced shutdown: nobody waits for it, and
+// nobody stays up.
+func TestServerRestartsDuringFSD(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL")
+		s := w.serve("server", u)
+		p := w.start("primary", primary)
+		a := w.start("a", secondary+"FINALDELAY 60\n")
+		time.Sleep(time.Minute)
+		p.d.FSD()
+		time.Sleep(6 * time.Second)
+		s.stop()
+		time.Sleep(2 * time.Second)
+		w.serve("server", u)
+		time.Sleep(2 * time.Minute)
+		p.wantDown(time.Minute, time.Minute+30*time.Second)
+		a.wantDown(time.Minute, 3*time.Minute)
+	})
+}
+
+// SHUTDOWNEXIT no keeps the login until the network is gone.
+func TestShutdownExitKeepsTheLogin(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL")
+		w.serve("server", u)
+		p := w.start("primary", primary+"HOSTSYNC 60\n")
+		a := w.start("a", secondary+"SHUTDOWNEXIT no\n")
+		time.Sleep(time.Minute)
+		u.status("OB LB")
+		time.Sleep(40 * time.Second)
+		a.wantDown(time.Minute, 80*time.Second)
+		p.wantUp()
+		a.link.set(func(l *link) { l.cut = true })
+		time.Sleep(10 * time.Second)
+		p.wantDown(90*time.Second, 2*time.Minute)
+	})
+}
+
+// A Notifier that never comes back holds up neither the loop nor other UPSes.
+func TestSlowNotifier(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u, v := newDriver("ups", "OL"), newDriver("v", "OL")
+		w.serve("server", u, v)
+		n := &stuckNotifier{stuck: "ups@server", release: make(chan struct{})}
+		h := w.startWith("host", "MONITOR ups@server 1 mon pw primary\nMONITOR v@server 1 mon pw primary\n", Deps{Notifiers: []Notifier{n}})
+		for range 10 {
+			u.status("OB")
+			v.status("OB")
+			time.Sleep(10 * time.Second)
+			u.status("OL")
+			v.status("OL")
+			time.Sleep(10 * time.Second)
+		}
+		h.wantUp()
+		if got := n.count("v@server"); got != 20 {
+			t.Errorf("notifications of v = %d; want 20", got)
+		}
+		close(n.release)
+		h.d.Stop()
+		<-h.finished
+		synctest.Wait()
+		if got := n.count("ups@server"); got != 20 {
+			t.Errorf("notifications of ups = %d; want 20", got)
+		}
+	})
+}
+
+func TestReload(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u, v := newDriver("ups", "OB"), newDriver("v", "OL")
+		w.serve("server", u, v)
+		next := parse(t, primary+"MONITOR v@server 1 mon pw primary\nPOLLFREQ 2\nPOLLFREQALERT 2\n")
+		h := w.startWith("host", primary, Deps{Reload: next.load})
+		time.Sleep(time.Minute)
+		h.d.Reload()
+		time.Sleep(time.Minute)
+		h.wantHeard("ONBATT") // nothing is told again
+		if r, _ := h.d.Report(); len(r.Units) != 2 || !r.Protected() {
+			t.Errorf("report after reload = %+v; want two UPSes, protected", r)
+		}
+		next.text = "MONITOR ups@server 1 mon pw primary\nMINSUPPLIES 3\n"
+		h.d.Reload()
+		time.Sleep(time.Second)
+		if r, ok := h.d.Report(); !ok || len(r.Units) != 2 {
+			t.Errorf("report after an impossible configuration = %+v, %t; want the old one", r, ok)
+		}
+		next.text = "MONITOR v@server 1 mon pw primary\n"
+		h.d.Reload()
+		time.Sleep(time.Second)
+		u.status("OB LB")
+		time.Sleep(time.Minute)
+		h.wantUp()
+	})
+}
+
+func TestParentGone(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL")
+		w.serve("server", u)
+		gone := make(chan struct{})
+		h := w.startWith("host", primary, Deps{ParentGone: gone})
+		time.Sleep(time.Minute)
+		close(gone)
+		time.Sleep(5 * time.Minute)
+		h.wantHeard("NOPARENT NOPARENT NOPARENT")
+	})
+}
+
+func TestSleep(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OB")
+		w.serve("server", u)
+		s := make(sleeper)
+		h := w.startWith("host", primary, Deps{Sleep: s})
+		time.Sleep(time.Minute)
+		s <- true
+		u.status("OB LB")
+		time.Sleep(time.Hour)
+		u.status("OL")
+		time.Sleep(time.Second)
+		s <- false
+		time.Sleep(time.Minute)
+		h.wantHeard("ONBATT SUSPEND_STARTING LOWBATT ONLINE SUSPEND_FINISHED")
+		h.wantUp()
+	})
+}
+
+func TestUnusableUPSName(t *testing.T) {
+	inWorld(t, func(w *world) {
+		m := monitorLine("@server")
+		h := New(m, Deps{})
+		ctx, cancel := context.WithCancel(w.ctx)
+		done := make(chan error)
+		go func() { done <- h.Run(ctx) }()
+		time.Sleep(time.Minute)
+		if r, _ := h.Report(); len(r.Units) != 1 || r.Units[0].Comm != "lost" {
+			t.Errorf("report = %+v; want a lost UPS", r)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run() = %v; want nil", err)
+		}
+	})
+}
+
+// Every step that matters is passed to the hook with its reasons.
+func TestHookSeesReasons(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OB LB")
+		w.serve("server", u)
+		var seen []string
+		c := parse(t, primary)
+		conf, err := c.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := New(conf, Deps{Dial: w.net.Dial, Hook: func(_ time.Time, _ monitor.Event, as []monitor.Action) {
+			for _, a := range as {
+				seen = append(seen, a.String())
+			}
+		}})
+		if err := d.Run(w.ctx); err != nil {
+			t.Errorf("Run() = %v; want nil", err)
+		}
+		all := strings.Join(seen, "\n")
+		for _, want := range []string{"set FSD ups@server (too-few)", "notify SHUTDOWN (every other host has logged out)", "exit 0 (the shutdown is requested)"} {
+			if !strings.Contains(all, want) {
+				t.Errorf("actions lack %q:\n%s", want, all)
+			}
+		}
+	})
+}
