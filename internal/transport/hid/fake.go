@@ -19,6 +19,7 @@ type Fake struct {
 	failing map[byte]error
 	keep    map[byte]bool // reports that writes do not change
 	inputs  chan []byte
+	pulled  chan struct{} // closed while the device is gone
 	opened  int
 }
 
@@ -34,7 +35,7 @@ func (w Written) String() string { return fmt.Sprintf("%s % x", w.Type, w.Data) 
 // NewFake returns a device that answers as rec says. The recording belongs to the
 // Fake from now on. Inputs of the recording come first from Input.
 func NewFake(rec *Recording) *Fake {
-	f := &Fake{rec: rec, failing: map[byte]error{}, keep: map[byte]bool{}, inputs: make(chan []byte, 64+len(rec.Inputs))}
+	f := &Fake{rec: rec, failing: map[byte]error{}, keep: map[byte]bool{}, inputs: make(chan []byte, 64+len(rec.Inputs)), pulled: make(chan struct{})}
 	for _, in := range rec.Inputs {
 		f.inputs <- in
 	}
@@ -116,20 +117,23 @@ func (f *Fake) trouble(ctx context.Context, id byte) error {
 	return f.failing[id]
 }
 
-// Input implements Conn. It does not wait: without a report it is ErrTimeout.
+// Input implements Conn. Without a report it waits until ctx ends, which is
+// ErrTimeout, or the device is unplugged.
 func (f *Fake) Input(ctx context.Context, buf []byte) (int, error) {
 	f.mu.Lock()
-	gone := f.gone
+	pulled := f.pulled
 	f.mu.Unlock()
-	if gone {
+	select {
+	case <-pulled:
 		return 0, fmt.Errorf("read interrupt pipe: %w", ErrGone)
+	default:
 	}
 	select {
 	case in := <-f.inputs:
 		return copy(buf, in), nil
+	case <-pulled:
+		return 0, fmt.Errorf("read interrupt pipe: %w", ErrGone)
 	case <-ctx.Done():
-		return 0, ctx.Err()
-	default:
 		return 0, fmt.Errorf("read interrupt pipe: %w", ErrTimeout)
 	}
 }
@@ -182,14 +186,20 @@ func (f *Fake) Fail(id byte, err error) {
 func (f *Fake) Unplug() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.gone = true
+	if !f.gone {
+		f.gone = true
+		close(f.pulled)
+	}
 }
 
 // Plug undoes Unplug.
 func (f *Fake) Plug() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.gone = false
+	if f.gone {
+		f.gone = false
+		f.pulled = make(chan struct{})
+	}
 }
 
 // Writes returns the reports that were written since the last call.

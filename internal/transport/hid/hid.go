@@ -38,7 +38,7 @@ func (t ReportType) String() string {
 }
 
 // What a transfer may end with. Errors of a Conn and an Opener wrap these, so
-// that a driver can decide by errors.Is, whatever carries them; everything else is an I/O error that
+// that a driver can decide by errors.Is; every other error is an I/O error that
 // concerns the one transfer.
 var (
 	// ErrGone means that the device was unplugged or renumbered: the Conn is
@@ -169,7 +169,8 @@ func MatchOptions() []string {
 }
 
 // NewMatcher makes a Matcher of options as ups.conf has them. Values are
-// regular expressions in which case does not matter; an empty one accepts all.
+// regular expressions in which case does not matter and which have to match all of
+// the text, as in C's drivers; an empty one accepts all.
 func NewMatcher(get func(option string) string) (Matcher, error) {
 	var m Matcher
 	for _, name := range MatchOptions() {
@@ -177,7 +178,10 @@ func NewMatcher(get func(option string) string) (Matcher, error) {
 		if text == "" {
 			continue
 		}
-		re, err := regexp.Compile("(?i)" + text)
+		if _, err := regexp.Compile(text); err != nil {
+			return Matcher{}, fmt.Errorf("option %s: %w", name, err)
+		}
+		re, err := regexp.Compile("(?i)^(?:" + text + ")$")
 		if err != nil {
 			return Matcher{}, fmt.Errorf("option %s: %w", name, err)
 		}

@@ -92,6 +92,8 @@ func TestMatcher(t *testing.T) {
 		{map[string]string{"vendorid": "051D"}, true},
 		{map[string]string{"vendorid": "051d", "productid": "0003"}, false},
 		{map[string]string{"product": "back-ups.*700"}, true},
+		{map[string]string{"product": "back-ups"}, false},
+		{map[string]string{"product": "Back|Back-UPS ES 700"}, true},
 		{map[string]string{"serial": "^5B$"}, false},
 		{map[string]string{"bus": "001", "device": "004", "busport": "003"}, true},
 		{map[string]string{"busport": "002"}, false},
@@ -150,7 +152,9 @@ func TestFake(t *testing.T) {
 	if n, err := c.Input(ctx, buf); n != 3 || err != nil {
 		t.Errorf("Input = %d, %v; want the recorded report", n, err)
 	}
-	if _, err := c.Input(ctx, buf); !errors.Is(err, ErrTimeout) {
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := c.Input(ended, buf); !errors.Is(err, ErrTimeout) {
 		t.Errorf("second Input = %v; want ErrTimeout", err)
 	}
 	f.Unplug()
