@@ -31,7 +31,8 @@ type Unit struct {
 	Config driver.Config
 }
 
-// A Host is what one host runs. Fields must not be changed once Run was called.
+// A Host is what one host runs. Units need a Server. Fields must not be changed once
+// Run was called.
 type Host struct {
 	Units   []Unit
 	Server  *upsd.Config // nil: no upsd
@@ -70,6 +71,10 @@ func (h *Host) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer cancel(nil)
 	var inner memnet.Network
+	opened := make(map[string]chan struct{}) // by path of the socket; closed when it is there
+	for _, u := range h.Units {
+		opened[h.socketPath(u)] = make(chan struct{})
+	}
 	var listening []net.Addr
 	if h.Server != nil {
 		front, err := h.openServer(ctx)
@@ -79,11 +84,21 @@ func (h *Host) Run(ctx context.Context) error {
 		listening = front.Addrs()
 		wg.Go(func() { front.Serve(ctx) })
 		wg.Go(func() {
-			h.server.MirrorAll(ctx, func(d upsd.Device) upsd.Dialer { return h.Server.Dialer(d, inner.Dial) })
+			h.server.MirrorAll(ctx, func(d upsd.Device) upsd.Dialer {
+				return h.Server.Dialer(d, func(ctx context.Context, network, path string) (net.Conn, error) {
+					select {
+					case <-opened[path]:
+						return inner.Dial(ctx, network, path)
+					case <-ctx.Done():
+						return nil, errors.New("the driver has not found its device yet")
+					}
+				})
+			})
 		})
 	}
 	for _, u := range h.Units {
-		wg.Go(func() { h.drive(ctx, u, &inner) })
+		ready := sync.OnceFunc(func() { close(opened[h.socketPath(u)]) })
+		wg.Go(func() { h.drive(ctx, u, &inner, ready) })
 	}
 	h.awaitDevices(ctx)
 	if h.Monitor != nil {
@@ -153,11 +168,16 @@ func (h *Host) Reload(server *upsd.Config) {
 	}
 }
 
-// drive keeps one driver running.
-func (h *Host) drive(ctx context.Context, u Unit, inner *memnet.Network) {
+// socketPath is the address of a driver's socket, in memory and in the state path.
+func (h *Host) socketPath(u Unit) string {
+	return drvsock.Path(h.Server.StatePath, u.Driver.Name, u.Config.Values.UPS)
+}
+
+// drive keeps one driver running. ready is called when its socket is open.
+func (h *Host) drive(ctx context.Context, u Unit, inner *memnet.Network, ready func()) {
 	log := h.Log.With("driver", u.Driver.Name, "ups", u.Config.Values.UPS)
 	for ctx.Err() == nil {
-		err := h.driveOnce(ctx, u, inner, log)
+		err := h.driveOnce(ctx, u, inner, ready, log)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -174,7 +194,7 @@ func (h *Host) drive(ctx context.Context, u Unit, inner *memnet.Network) {
 }
 
 // driveOnce runs a driver and its socket until the driver ends.
-func (h *Host) driveOnce(ctx context.Context, u Unit, inner *memnet.Network, log *slog.Logger) error {
+func (h *Host) driveOnce(ctx context.Context, u Unit, inner *memnet.Network, ready func(), log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -183,7 +203,7 @@ func (h *Host) driveOnce(ctx context.Context, u Unit, inner *memnet.Network, log
 	wg.Go(func() {
 		select {
 		case <-s.Ready():
-			h.serve(ctx, s, u, inner, log)
+			h.serve(ctx, s, h.socketPath(u), inner, ready, log)
 		case <-ctx.Done():
 		}
 	})
@@ -192,11 +212,7 @@ func (h *Host) driveOnce(ctx context.Context, u Unit, inner *memnet.Network, log
 
 // serve answers on the driver's socket, in memory and, if wanted, in the state
 // path.
-func (h *Host) serve(ctx context.Context, s *driver.Session, u Unit, inner *memnet.Network, log *slog.Logger) {
-	if h.Server == nil {
-		return
-	}
-	path := drvsock.Path(h.Server.StatePath, u.Driver.Name, u.Config.Values.UPS)
+func (h *Host) serve(ctx context.Context, s *driver.Session, path string, inner *memnet.Network, ready func(), log *slog.Logger) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	open := func(listen func(context.Context) (net.Listener, error)) {
@@ -212,6 +228,7 @@ func (h *Host) serve(ctx context.Context, s *driver.Session, u Unit, inner *memn
 		})
 	}
 	open(func(ctx context.Context) (net.Listener, error) { return inner.Listen(ctx, "unix", path) })
+	ready()
 	if h.Sockets {
 		open(func(ctx context.Context) (net.Listener, error) {
 			if err := os.MkdirAll(filepath.Dir(path), 0o770); err != nil {
