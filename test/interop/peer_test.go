@@ -61,12 +61,17 @@ func cPath(t *testing.T, name string) string {
 			return path
 		}
 	}
-	const help = "C NUT's %s is not installed (apt-get install nut-server nut-client)"
-	if os.Getenv("GONUT_REQUIRE_INTEROP") == "1" {
-		t.Fatalf(help+" and GONUT_REQUIRE_INTEROP=1", name)
-	}
-	t.Skipf(help, name)
+	missing(t, fmt.Sprintf("C NUT's %s is not installed (apt-get install nut-server nut-client)", name))
 	return ""
+}
+
+// missing skips the test for want of a peer, or fails it in CI.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("GONUT_REQUIRE_INTEROP") == "1" {
+		t.Fatal(what + " and GONUT_REQUIRE_INTEROP=1")
+	}
+	t.Skip(what)
 }
 
 func isFile(path string) bool {
