@@ -350,7 +350,7 @@ func TestSleep(t *testing.T) {
 		u.status("OB LB")
 		time.Sleep(time.Hour)
 		u.status("OL")
-		time.Sleep(time.Second)
+		time.Sleep(7 * time.Second)
 		s <- false
 		time.Sleep(time.Minute)
 		h.wantHeard("ONBATT SUSPEND_STARTING LOWBATT ONLINE SUSPEND_FINISHED")
