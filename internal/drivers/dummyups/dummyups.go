@@ -1,6 +1,6 @@
 // Package dummyups is the driver of devices that are not there: it replays
-// recordings of real ones. It touches no hardware; what it publishes is what a
-// file says, and clients may set all of it.
+// recordings of real ones and simulates others. It touches no hardware. What it
+// publishes of a recording is what the file says, and clients may set all of it.
 package dummyups
 
 import (
@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"gonut/internal/driver"
@@ -20,14 +21,15 @@ import (
 
 // Driver returns dummy-ups.
 func Driver() driver.Driver {
+	m := &modes{simulations: make(map[string]*simulation)}
 	return driver.Driver{
 		Name:        "dummy-ups",
 		Version:     "0.26",
 		Description: "Device simulation and repeater driver",
-		Options: []driver.Option{
-			{Name: "mode", Help: "dummy-once, dummy-loop or repeater; by default the port tells"},
-		},
-		Open: open,
+		Options: append([]driver.Option{
+			{Name: "mode", Help: "dummy-once, dummy-loop, simulator; by default the port tells"},
+		}, simulationOptions()...),
+		Open: m.open,
 	}
 }
 
@@ -47,14 +49,23 @@ func Recordings() fs.FS {
 	return sub
 }
 
+// modes opens devices, each as its mode says.
+type modes struct {
+	mu          sync.Mutex
+	simulations map[string]*simulation // by ups; they go on while their device is closed
+}
+
 // open finds out what the port means.
-func open(_ context.Context, v driver.Values, log *slog.Logger) (driver.Device, error) {
+func (m *modes) open(_ context.Context, v driver.Values, log *slog.Logger) (driver.Device, error) {
 	mode, err := chooseMode(v)
 	if err != nil {
 		return nil, err
 	}
-	f := source(v)
-	p := &player{source: f, loop: mode == modeLoop, log: log, values: make(map[string]*value), wake: make(chan struct{}, 1)}
+	switch mode {
+	case modeSimulator:
+		return m.openSimulation(v, log)
+	}
+	p := &player{source: source(v), loop: mode == modeLoop, log: log, values: make(map[string]*value), wake: make(chan struct{}, 1)}
 	if err := p.load(); err != nil {
 		return nil, err
 	}
@@ -62,23 +73,41 @@ func open(_ context.Context, v driver.Values, log *slog.Logger) (driver.Device, 
 	return p, nil
 }
 
+func (m *modes) openSimulation(v driver.Values, log *slog.Logger) (driver.Device, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.simulations[v.UPS]
+	if s == nil {
+		var err error
+		if s, err = newSimulation(v, time.Now()); err != nil {
+			return nil, err
+		}
+		m.simulations[v.UPS] = s
+	}
+	return s.open(log)
+}
+
 // The modes, as the option mode names them.
 const (
-	modeOnce = "dummy-once"
-	modeLoop = "dummy-loop"
+	modeOnce      = "dummy-once"
+	modeLoop      = "dummy-loop"
+	modeSimulator = "simulator"
 )
 
 func chooseMode(v driver.Values) (string, error) {
 	switch mode := v.Get("mode"); mode {
-	case modeOnce, modeLoop:
+	case modeOnce, modeLoop, modeSimulator:
 		return mode, nil
 	case "dummy": // what C's driver called its only mode before there were two
 		return modeOnce, nil
 	case "":
 	default:
-		return "", driver.Configf("mode = %s: there are dummy-once, dummy-loop and repeater", mode)
+		return "", driver.Configf("mode = %s: there are dummy-once, dummy-loop and simulator", mode)
 	}
-	if strings.HasSuffix(v.Port, ".seq") {
+	switch {
+	case v.Port == modeSimulator:
+		return modeSimulator, nil
+	case strings.HasSuffix(v.Port, ".seq"):
 		return modeLoop, nil
 	}
 	return modeOnce, nil
