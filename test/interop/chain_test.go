@@ -9,6 +9,9 @@ import (
 	"testing"
 )
 
+// python is Debian's, whose modules another one in PATH would not find.
+const python = "/usr/bin/python3"
+
 // pyNUT prints what Debian's Python client gets from an upsd, as JSON.
 const pyNUT = `
 import json, sys
@@ -37,10 +40,6 @@ type pySight struct {
 
 func (h *host) pySees(ups string) pySight {
 	h.t.Helper()
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		h.t.Fatal("PyNUT needs python3: ", err)
-	}
 	cmd := exec.CommandContext(h.t.Context(), python, "-c", pyNUT, h.addr()[strings.LastIndex(h.addr(), ":")+1:], ups)
 	out, err := cmd.Output()
 	if err != nil {
@@ -62,7 +61,7 @@ func (h *host) pySees(ups string) pySight {
 // needPyNUT skips the test where Debian's python3-nut is missing, or fails in CI.
 func needPyNUT(t *testing.T) {
 	t.Helper()
-	if exec.Command("python3", "-c", "import PyNUT").Run() == nil {
+	if exec.Command(python, "-c", "import PyNUT").Run() == nil {
 		return
 	}
 	missing(t, "PyNUT is not installed (apt-get install python3-nut)")
