@@ -8,4 +8,4 @@ require github.com/google/go-cmp v0.7.0
 
 require golang.org/x/term v0.47.0
 
-require golang.org/x/crypto v0.58.0 // indirect
+require golang.org/x/crypto v0.58.0

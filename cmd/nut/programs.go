@@ -5,6 +5,7 @@ import (
 	"gonut/internal/driver"
 	"gonut/internal/drivers/dummyups"
 	"gonut/internal/host"
+	"gonut/internal/passwd"
 	"gonut/internal/program"
 	"gonut/internal/sandbox"
 	"gonut/internal/upsd"
@@ -34,6 +35,7 @@ func groups() []group {
 		{"Tools", []program.Program{
 			host.Program(drivers()),
 			sandbox.Program(),
+			passwd.Program(),
 			upsmon.WhyProgram(),
 			clients.SockDebug(),
 		}},

@@ -195,8 +195,8 @@ debug_min 3
 `), UPSD{
 		MaxAge: 25 * time.Second, TrackingDelay: time.Minute, AllowNoDevice: true, AllowNotAllListeners: true,
 		StatePath: "/my run", DataPath: "/data",
-		Listen:   []Listen{{"127.0.0.1", "3493", 9}, {"::1", "4000", 10}, {"*", "nut", 11}, {"host.example", "0", 12}, {"/run/nut/upsd.sock", "3493", 13}},
-		MaxConn:  1024, MaxConnPerHost: 64,
+		Listen:  []Listen{{"127.0.0.1", "3493", 9}, {"::1", "4000", 10}, {"*", "nut", 11}, {"host.example", "0", 12}, {"/run/nut/upsd.sock", "3493", 13}},
+		MaxConn: 1024, MaxConnPerHost: 64,
 		CertFile: "c.pem", CertPath: "ca", CertIdentName: "/CN=x", CertIdentPassword: "pass word",
 		CertRequest: 2, DisableWeakSSL: true, DebugMin: 3,
 	})

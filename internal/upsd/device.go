@@ -79,7 +79,7 @@ func (d *device) remove() {
 	close(d.gone)
 	d.drop()
 	for _, c := range d.loggedIn() {
-		c.server.log.Info("disconnecting a client of a removed device", "ups", d.name, "client", c.host())
+		c.server.log.Info("disconnecting a client of a removed device", "ups", d.name, "client", c.address())
 		c.conn.Close()
 	}
 }

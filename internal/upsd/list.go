@@ -80,7 +80,7 @@ func (s *session) listClients(r request, out []byte) ([]byte, netproto.Error) {
 	for _, c := range d.loggedIn() {
 		out = append(out, "CLIENT "...)
 		out = append(out, d.name...)
-		out = appendLine(append(out, ' '), c.host())
+		out = appendLine(append(out, ' '), c.address())
 	}
 	return appendFrame(out, "END", "CLIENT", r.Bytes(2), nil), ""
 }

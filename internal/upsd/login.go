@@ -1,6 +1,12 @@
 package upsd
 
-import "gonut/internal/netproto"
+import (
+	"context"
+	"net"
+	"time"
+
+	"gonut/internal/netproto"
+)
 
 // setUser answers USERNAME. As in C any name is taken; whether it is known shows
 // only in what it may do.
@@ -9,12 +15,11 @@ func (s *session) setUser(r request, out []byte) ([]byte, netproto.Error) {
 		return nil, netproto.ErrInvalidArgument
 	}
 	if s.hasUser {
-		s.server.log.Info("a client gave a second user name", "client", s.host(), "user", s.user)
+		s.server.log.Debug("a client gave a second user name", "client", s.address(), "user", s.user)
 		return nil, netproto.ErrAlreadySetUsername
 	}
 	s.user, s.hasUser = string(r.Bytes(1)), true
-	s.prove()
-	return appendLine(out, netproto.OK), ""
+	return s.introduced(out), ""
 }
 
 // setPassword answers PASSWORD.
@@ -23,28 +28,89 @@ func (s *session) setPassword(r request, out []byte) ([]byte, netproto.Error) {
 		return nil, netproto.ErrInvalidArgument
 	}
 	if s.hasPass {
-		s.server.log.Info("a client gave a second password", "client", s.host(), "user", s.user)
+		s.server.log.Debug("a client gave a second password", "client", s.address(), "user", s.user)
 		return nil, netproto.ErrAlreadySetPassword
 	}
 	s.password, s.hasPass = string(r.Bytes(1)), true
-	s.prove()
-	return appendLine(out, netproto.OK), ""
+	return s.introduced(out), ""
 }
 
-// prove looks at the pair of name and password as soon as both are there, so that
-// a wrong one is logged at once. The protocol answers OK nevertheless.
-func (s *session) prove() {
-	if s.hasUser && s.hasPass && s.who() == nil {
-		s.server.log.Warn("wrong user name or password", "client", s.host(), "user", s.user)
+// introduced looks at the pair of name and password as soon as both are there, so
+// that a wrong one is counted and logged at once, though the protocol answers OK.
+// A look that takes time has to wait until this turn is over.
+func (s *session) introduced(out []byte) []byte {
+	if s.hasUser && s.hasPass {
+		if !s.server.guard.calm(s.host, time.Now()) || !s.server.accounts.Load().quick(s.user, s.password) {
+			s.wants = wantProof
+			return out
+		}
+		s.prove()
 	}
+	return appendLine(out, netproto.OK)
+}
+
+func (s *session) prove() {
+	s.account, s.proved = nil, nil // whoever the peer is, it has taken a name now
+	if s.who() == nil {
+		n := s.server.guard.mistaken(s.host, time.Now())
+		s.server.log.Warn("wrong user name or password", "client", s.address(), "user", s.user, "times", n)
+	}
+}
+
+// proveSlowly looks at a pair of name and password when it is the host's turn, and
+// answers.
+func (s *session) proveSlowly(ctx context.Context) error {
+	d, ok := s.server.guard.wait(s.host, time.Now())
+	if !ok {
+		return errGuessing
+	}
+	if d > 0 {
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	s.prove()
+	s.hear()
+	return s.write([]byte(netproto.OK + "\n"))
+}
+
+// identified returns what a client lacks for commands that need a user, empty if
+// nothing. Who is known by the kernel needs no name; who is kept out by
+// hosts.allow and hosts.deny gets no further.
+func (s *session) identified() netproto.Error {
+	switch {
+	case !s.hasUser && !s.hasPass && s.who() != nil:
+		return ""
+	case !s.hasUser:
+		return netproto.ErrUsernameRequired
+	case !s.hasPass:
+		return netproto.ErrPasswordRequired
+	}
+	if a := s.host.addr; a.IsValid() {
+		full, _ := s.conn.RemoteAddr().(*net.TCPAddr)
+		if !s.server.access.current(s.server.log).Admits(full.AddrPort().Addr(), s.user) {
+			s.server.log.Info("kept out by hosts.allow and hosts.deny", "client", s.address(), "user", s.user)
+			return netproto.ErrAccessDenied
+		}
+	}
+	return ""
 }
 
 // who returns the account that the client has proved to be, nil if none. It looks
 // again after the users have changed.
 func (s *session) who() *account {
 	all := s.server.accounts.Load()
-	if s.proved != all {
-		s.account, s.proved = all.find(s.user, s.password), all
+	if s.proved == all {
+		return s.account
+	}
+	s.account, s.proved = nil, all
+	switch {
+	case s.hasUser && s.hasPass:
+		s.account = all.find(s.user, s.password)
+	case !s.hasUser && !s.hasPass && s.peer.known && len(all.byPeer) > 0:
+		s.account = all.peer(s.peer)
 	}
 	return s.account
 }
@@ -55,7 +121,7 @@ func (s *session) may(action string) bool {
 	if a != nil && a.may(action) {
 		return true
 	}
-	s.server.log.Debug("refused", "client", s.host(), "user", s.user, "action", action)
+	s.server.log.Debug("refused", "client", s.address(), "user", s.user, "action", action)
 	return false
 }
 
@@ -73,7 +139,7 @@ func (s *session) named(r request) (*device, netproto.Error) {
 
 func (s *session) logIn(r request, out []byte) ([]byte, netproto.Error) {
 	if r.Len() == 2 && s.login != nil {
-		s.server.log.Info("a client logged in twice", "client", s.host(), "user", s.user, "ups", s.login.name)
+		s.server.log.Info("a client logged in twice", "client", s.address(), "user", s.user, "ups", s.login.name)
 		return nil, netproto.ErrAlreadyLoggedIn
 	}
 	d, err := s.named(r)
@@ -85,7 +151,8 @@ func (s *session) logIn(r request, out []byte) ([]byte, netproto.Error) {
 	}
 	d.login(s)
 	s.login = d
-	s.server.log.Info("logged in", "client", s.host(), "user", s.user, "ups", d.name, "tls", s.tls)
+	s.counted.Store(true)
+	s.server.log.Info("logged in", "client", s.address(), "user", s.user, "ups", d.name, "tls", s.tls)
 	return appendLine(out, netproto.OK), ""
 }
 
@@ -94,7 +161,7 @@ func (s *session) logOut(r request, out []byte) ([]byte, netproto.Error) {
 		return nil, netproto.ErrInvalidArgument
 	}
 	if s.login != nil {
-		s.server.log.Info("logged out", "client", s.host(), "user", s.user, "ups", s.login.name, "tls", s.tls)
+		s.server.log.Info("logged out", "client", s.address(), "user", s.user, "ups", s.login.name, "tls", s.tls)
 	}
 	s.wants = wantClose
 	return appendLine(out, netproto.Goodbye), ""
@@ -127,7 +194,7 @@ func (s *session) forceShutdown(r request, out []byte) ([]byte, netproto.Error) 
 	if !s.may("FSD") {
 		return nil, netproto.ErrAccessDenied
 	}
-	s.server.log.Warn("forced shutdown set", "client", s.host(), "user", s.user, "ups", d.name)
+	s.server.log.Warn("forced shutdown set", "client", s.address(), "user", s.user, "ups", d.name)
 	d.setFSD()
 	return appendLine(out, netproto.FSDSet), ""
 }

@@ -16,6 +16,7 @@ import (
 
 	"gonut/internal/conf"
 	"gonut/internal/daemon"
+	"gonut/internal/hostaccess"
 	"gonut/internal/program"
 )
 
@@ -271,6 +272,7 @@ func (u *unit) start(ctx context.Context) (*Front, error) {
 	}
 	u.log.SetVerbosity(max(u.opts.debug, main.DebugMin))
 	u.server = New(main, nil, log)
+	u.server.FollowAccessFiles(hostaccess.System(), filepath.Base(u.env.Args[0]))
 	front, err := OpenFront(ctx, u.server, main, u.opts.family, u.env.Listen, log)
 	if err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ func (s *session) converseOver() error {
 	// Nobody knows when the next request comes, so this buffer stays; it is small.
 	buf := make([]byte, 512)
 	for {
-		if err := s.conn.SetReadDeadline(s.last.Add(idleTimeout)); err != nil {
+		if err := s.conn.SetReadDeadline(s.last().Add(idleTimeout)); err != nil {
 			return err
 		}
 		n, err := s.conn.Read(buf)

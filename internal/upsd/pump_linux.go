@@ -32,7 +32,7 @@ func (s *session) converse() error {
 	p := &pump{s: s}
 	ready := func(fd uintptr) bool { return p.ready(int(fd)) }
 	for {
-		if err := s.conn.SetReadDeadline(s.last.Add(idleTimeout)); err != nil {
+		if err := s.conn.SetReadDeadline(s.last().Add(idleTimeout)); err != nil {
 			return err
 		}
 		err := raw.Read(ready)
@@ -41,7 +41,7 @@ func (s *session) converse() error {
 			return p.err
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return err
-		case time.Since(s.last) >= idleTimeout:
+		case time.Since(s.last()) >= idleTimeout:
 			return errIdle
 		}
 		p.quick = 0
@@ -104,13 +104,13 @@ func (p *pump) busy() bool {
 	p.quick++
 	switch {
 	case p.quick == 1:
-		p.began = p.s.last
+		p.began = p.s.last()
 	case p.quick == busyReads:
-		if p.s.last.Sub(p.began) > busyTime {
+		if p.s.last().Sub(p.began) > busyTime {
 			p.quick = 0
 			return false
 		}
-		p.s.conn.SetReadDeadline(p.s.last.Add(busyTime))
+		p.s.conn.SetReadDeadline(p.s.last().Add(busyTime))
 	}
 	return p.quick >= busyReads
 }

@@ -7,11 +7,13 @@ package upsd
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
+	"math"
 	"net"
 	"slices"
 	"strings"
@@ -38,8 +40,15 @@ type Server struct {
 	texts    atomic.Pointer[cmdvartab.Table]
 	table    atomic.Pointer[table]
 	tracking tracking
+	epoch    time.Time     // what session.heardAt counts from
 	started  atomic.Uint64 // sessions so far
 	desks    sync.Pool
+	key      []byte // of this process; see account.proof
+	guard    guard
+	access   accessFile
+	room     int          // descriptors, all in all; 0 if unknown
+	doors    atomic.Int64 // listeners that are served
+	crowded  atomic.Bool  // it was said that there is no room
 
 	mu       sync.Mutex // guards what follows and changes of table
 	sessions map[*session]struct{}
@@ -56,9 +65,13 @@ type table struct {
 func New(c conf.UPSD, users conf.Users, log *slog.Logger) *Server {
 	s := &Server{
 		log:      log,
+		epoch:    time.Now(),
+		key:      make([]byte, 32),
+		room:     maxDescriptors(),
 		sessions: make(map[*session]struct{}),
 		changed:  make(chan struct{}),
 	}
+	rand.Read(s.key) // never fails
 	s.table.Store(&table{})
 	texts := cmdvartab.Builtin()
 	s.texts.Store(&texts)
@@ -70,7 +83,7 @@ func New(c conf.UPSD, users conf.Users, log *slog.Logger) *Server {
 // do is looked up anew with every command.
 func (s *Server) Reload(c conf.UPSD, users conf.Users) {
 	s.conf.Store(&c)
-	s.accounts.Store(newAccounts(users))
+	s.accounts.Store(newAccounts(users, s.key, s.accounts.Load()))
 }
 
 // SetDescriptions replaces the texts that GET DESC and GET CMDDESC answer with.
@@ -162,6 +175,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	defer l.Close()
+	s.doors.Add(1)
+	defer s.doors.Add(-1)
 	var pause acceptPause
 	for {
 		conn, err := l.Accept()
@@ -178,11 +193,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			continue
 		}
 		pause = 0
-		sess := s.newSession(conn)
+		sess := s.admit(conn)
+		if sess == nil {
+			conn.Close()
+			continue
+		}
 		wg.Go(func() {
 			stop := context.AfterFunc(ctx, func() { conn.Close() })
 			defer stop()
-			sess.run()
+			sess.run(ctx)
 		})
 	}
 }
@@ -209,16 +228,90 @@ func (p *acceptPause) wait(ctx context.Context, err error, log *slog.Logger) boo
 	return true
 }
 
-func (s *Server) newSession(conn net.Conn) *session {
-	sess := &session{server: s, conn: conn, seq: s.started.Add(1)}
+// admit returns the session of a new client, nil if its host has enough or there
+// is no room. When all places are taken, a client that is not logged in and has
+// been silent for long has to make way.
+func (s *Server) admit(conn net.Conn) *session {
+	c := s.conf.Load()
+	p := peerOf(conn)
+	key := keyOf(conn, p)
+	perHost := c.MaxConnPerHost
+	if perHost == 0 {
+		perHost = clientsPerHost
+	}
+	if ok, told := s.guard.enter(key, perHost); !ok {
+		if !told {
+			s.log.Warn("a host has too many connections; see MAXCONNPERHOST", "client", conn.RemoteAddr(), "limit", perHost)
+		}
+		return nil
+	}
+	sess := &session{server: s, conn: conn, seq: s.started.Add(1), host: key, peer: p}
+	sess.hear()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sessions[sess] = struct{}{}
+	var out *session
+	full := len(s.sessions) >= s.capacity(c)
+	if full {
+		if out = s.idlest(); out != nil {
+			delete(s.sessions, out)
+		}
+	}
+	if !full || out != nil {
+		s.sessions[sess] = struct{}{}
+	}
+	s.mu.Unlock()
+	if full && !s.crowded.Swap(true) {
+		s.log.Warn("no room for more clients; the most silent ones have to make way; see MAXCONN", "clients", s.capacity(c))
+	}
+	switch {
+	case !full:
+		s.crowded.Store(false)
+	case out == nil:
+		s.guard.leave(key)
+		return nil
+	default:
+		out.conn.Close()
+	}
 	return sess
+}
+
+// capacity returns how many clients there may be. As in C, MAXCONN counts drivers
+// and listeners too, and some descriptors are kept for other uses.
+func (s *Server) capacity(c *conf.UPSD) int {
+	n := s.room - 8
+	if s.room == 0 || c.MaxConn > 0 && c.MaxConn < n {
+		n = c.MaxConn
+	}
+	if n <= 0 {
+		return math.MaxInt
+	}
+	return max(1, n-len(s.table.Load().list)-int(s.doors.Load()))
+}
+
+// looks is how many sessions are compared when one has to make way.
+const looks = 64
+
+// idlest returns one of the most silent sessions that is not logged in, nil if
+// there is none. The caller holds mu.
+func (s *Server) idlest() *session {
+	var out *session
+	seen := 0
+	for c := range s.sessions { // in random order
+		if c.counted.Load() {
+			continue
+		}
+		if out == nil || c.heardAt.Load() < out.heardAt.Load() {
+			out = c
+		}
+		if seen++; seen == looks {
+			break
+		}
+	}
+	return out
 }
 
 // forget ends the bookkeeping for a session.
 func (s *Server) forget(sess *session) {
+	s.guard.leave(sess.host)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess)

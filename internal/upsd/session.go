@@ -1,9 +1,11 @@
 package upsd
 
 import (
+	"bytes"
+	"context"
 	"net"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gonut/internal/netproto"
@@ -13,27 +15,31 @@ import (
 // A request is a record of words from a client.
 type request = *words.Lexer
 
-// A session is one client. Everything but what mu guards belongs to the goroutine
-// that runs it; device.mu guards the devices' view of it.
+// A session is one client. What is not atomic belongs to the goroutine that runs
+// it.
 type session struct {
 	server *Server
 	conn   net.Conn
 	seq    uint64 // sessions that began before this one, and one
+	host   hostKey
+	peer   peer
 	lex    words.Lexer
-	last   time.Time // of the last complete record
+	left   []byte // what came behind a request that has to wait
 
-	user             string
-	password         string
+	user, password   string
 	hasUser, hasPass bool
-	tracks           bool       // SET TRACKING ON was said
-	tls              bool       // the connection is encrypted
-	wants            want       // what has to happen after the reply
-	login            *device    // nil if not logged in
-	account          *account   // who it is, if proved holds
-	proved           *accounts  // the users among whom account was found
-	heard            bool       // answer found a complete record
-	broken           int        // records that the lexer refused
-	mu               sync.Mutex // serialises writes
+	tracks           bool      // SET TRACKING ON was said
+	tls              bool      // the connection is encrypted
+	heard            bool      // answer found a complete record
+	told             bool      // a broken line was logged
+	wants            want      // what has to happen after the reply
+	login            *device   // nil if not logged in
+	account          *account  // who it is, if proved is current
+	proved           *accounts // the users among whom account was found
+
+	heardAt atomic.Int64 // when the last complete record came: nanoseconds after Server.epoch
+	counted atomic.Bool  // login is set
+	mu      sync.Mutex   // serialises writes
 }
 
 // A want is what a request asks for beyond its reply.
@@ -43,6 +49,7 @@ const (
 	wantNothing want = iota
 	wantClose        // LOGOUT
 	wantTLS          // STARTTLS
+	wantProof        // a password that takes time to look at; the reply comes then
 )
 
 // A verb is what to do with a request that begins with it.
@@ -84,11 +91,8 @@ func (s *session) do(r request, out []byte) []byte {
 		return netproto.AppendError(out, netproto.ErrUnknownCommand)
 	}
 	if v.auth {
-		switch {
-		case !s.hasUser:
-			return netproto.AppendError(out, netproto.ErrUsernameRequired)
-		case !s.hasPass:
-			return netproto.AppendError(out, netproto.ErrPasswordRequired)
+		if err := s.identified(); err != "" {
+			return netproto.AppendError(out, err)
 		}
 	}
 	reply, err := v.do(s, r, out)
@@ -126,8 +130,9 @@ func (s *session) answer(p, out []byte) (rest, reply []byte) {
 		p = p[n:]
 		if err != nil {
 			// As in C: no reply, and what came with it is not looked at.
-			if s.broken++; s.broken == 1 {
-				s.server.log.Info("a client sent a broken line", "client", s.host(), "error", err)
+			if !s.told {
+				s.told = true
+				s.server.log.Debug("a client sent a broken line", "client", s.address(), "error", err)
 			}
 			s.lex.Reset()
 			return nil, out
@@ -138,7 +143,10 @@ func (s *session) answer(p, out []byte) (rest, reply []byte) {
 		}
 	}
 	if s.heard {
-		s.last = time.Now()
+		s.hear()
+	}
+	if s.wants == wantProof {
+		s.left = bytes.Clone(p)
 	}
 	if s.wants != wantNothing {
 		p = nil // whatever came behind LOGOUT or, in clear, behind STARTTLS
@@ -146,27 +154,62 @@ func (s *session) answer(p, out []byte) (rest, reply []byte) {
 	return p, out
 }
 
-// host returns the client's address without port, as LIST CLIENT shows it.
-func (s *session) host() string {
-	a := s.conn.RemoteAddr()
-	switch a := a.(type) {
+// hear notes that the client said something.
+func (s *session) hear() { s.heardAt.Store(int64(time.Since(s.server.epoch))) }
+
+// last returns when the client last said something.
+func (s *session) last() time.Time { return s.server.epoch.Add(time.Duration(s.heardAt.Load())) }
+
+// address returns the client's address without port, as LIST CLIENT shows it.
+func (s *session) address() string {
+	switch a := s.conn.RemoteAddr().(type) {
 	case *net.TCPAddr:
 		return a.AddrPort().Addr().Unmap().WithZone("").String()
-	case nil:
-		return ""
+	case *net.UnixAddr:
+		if s.peer.known {
+			return "unix:" + s.peer.name()
+		}
+		return "unix"
+	default:
+		return a.String()
 	}
-	return strings.TrimSpace(a.String())
 }
 
 // run serves the client until it leaves, says nothing for too long or does not
 // read what it asked for.
-func (s *session) run() {
+func (s *session) run(ctx context.Context) {
 	defer s.end()
-	s.last = time.Now()
-	s.server.log.Debug("client connected", "client", s.host())
-	err := s.converse()
+	s.server.log.Debug("client connected", "client", s.address())
+	err := s.serve(ctx)
 	if err != nil && !isEnd(err) {
-		s.server.log.Debug("client disconnected", "client", s.host(), "error", err)
+		s.server.log.Debug("client disconnected", "client", s.address(), "error", err)
+	}
+}
+
+// serve lets the conversation run and does what it has to be interrupted for.
+func (s *session) serve(ctx context.Context) error {
+	for {
+		if left := s.left; left != nil {
+			s.left = nil
+			if err := s.turn(left, s.write); err != nil {
+				return err
+			}
+		}
+		if s.wants == wantNothing {
+			if err := s.converse(); err != nil {
+				return err
+			}
+		}
+		want := s.wants
+		s.wants = wantNothing
+		switch want {
+		case wantProof:
+			if err := s.proveSlowly(ctx); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
 	}
 }
 

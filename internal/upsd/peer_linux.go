@@ -1,0 +1,28 @@
+package upsd
+
+import (
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// peerOf asks the kernel who is at the other end.
+func peerOf(conn net.Conn) peer {
+	c, ok := conn.(*net.UnixConn)
+	if !ok {
+		return peer{}
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return peer{}
+	}
+	var cred *unix.Ucred
+	var credErr error
+	err = raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err != nil || credErr != nil {
+		return peer{}
+	}
+	return peer{known: true, uid: int(cred.Uid)}
+}
