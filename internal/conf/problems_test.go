@@ -100,6 +100,12 @@ var badLines = []struct {
 		`5: [../a] cannot be the name of a ups: it must not be empty nor contain '@' or '/'; the lines below are ignored up to the next header`}},
 	{"ups.conf", "[a]\n[b]\ndriver = x\nport = auto\n", []string{
 		`1: section [a] is empty and does not count; it needs driver = and port =`}},
+	{"ups.conf", "[a]\ndriver = x\nport = \"\"\n", nil},
+	{"ups.conf", "[a]\ndriver = x\nport\n", []string{
+		`3: port wants a value: port = …`,
+		`1: section [a] has no line port = …; upsd will not serve it`}},
+	{"ups.conf", "[a]\ndriver = \"\"\nport = x\n", []string{
+		`1: section [a] has no line driver = …; upsd will not serve it`}},
 	{"ups.conf", "[a]\ndesc = x\n", []string{
 		`1: section [a] has no line driver = …; upsd will not serve it`,
 		`1: section [a] has no line port = …; upsd will not serve it`}},

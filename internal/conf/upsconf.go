@@ -106,10 +106,11 @@ func (c *UPSConf) finish(s *source) {
 			s.warn(o.Line, "section [%s] replaces [%s] of line %d: names that differ only in case are the same", o.Name, sec.Name, sec.Line)
 			continue
 		}
-		for _, need := range []string{"driver", "port"} {
-			if v, ok := sec.Setting(need); !ok || v.Value == "" {
-				s.warn(sec.Line, "section [%s] has no line %s = …; upsd will not serve it", sec.Name, need)
-			}
+		if sec.Driver() == "" {
+			s.warn(sec.Line, "section [%s] has no line driver = …; upsd will not serve it", sec.Name)
+		}
+		if !sec.hasPort() {
+			s.warn(sec.Line, "section [%s] has no line port = …; upsd will not serve it", sec.Name)
 		}
 		kept = append(kept, sec)
 	}
@@ -346,8 +347,14 @@ func (s Section) Port() string { return s.Get("port") }
 func (s Section) Desc() string { return s.Get("desc") }
 
 // Complete reports whether the section has a driver and a port, without which
-// upsd does not serve it and nothing starts its driver.
-func (s Section) Complete() bool { return s.Driver() != "" && s.Port() != "" }
+// upsd does not serve it and nothing starts its driver. An empty port will do, for
+// drivers that need none.
+func (s Section) Complete() bool { return s.Driver() != "" && s.hasPort() }
+
+func (s Section) hasPort() bool {
+	set, ok := s.Setting("port")
+	return ok && !set.Flag
+}
 
 // Final returns the settings with each name once: the last line of a name
 // counts, at the place of the first.
