@@ -71,7 +71,7 @@ func (s *source) next() (line, bool) {
 			s.warn(quote, "the quoted text that opens here continues on the next line, without a blank in between; is a '\"' missing?")
 		}
 		if n := s.scan.Dropped(); n > 0 {
-			s.warn(l.no, "%d bytes were dropped: only printable ASCII is allowed, no tabs within quotes and no accented letters", n)
+			s.warn(l.no, "bytes dropped: %d; only printable ASCII is allowed, no tabs within quotes and no accented letters", n)
 		}
 		if s.scan.Cut() {
 			s.warn(l.no, "the end is cut off: a word has at most %d bytes and a line at most %d words", words.MaxWord, words.MaxWords)

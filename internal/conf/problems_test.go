@@ -48,9 +48,9 @@ var badLines = []struct {
 		`4: the quoted text that opens here continues on the next line, without a blank in between; is a '"' missing?`}},
 	{"ups.conf", "[a]\ndriver = x\nport = auto\ndesc = \"Server \\\nroom\"\n", nil},
 	{"ups.conf", "[a]\ndriver = x\nport = auto\ndesc = \"Büro\"\n", []string{
-		`4: 2 bytes were dropped: only printable ASCII is allowed, no tabs within quotes and no accented letters`}},
+		`4: bytes dropped: 2; only printable ASCII is allowed, no tabs within quotes and no accented letters`}},
 	{"upsd.users", "[a]\npassword = \"a\tb\"\n", []string{
-		`2: 1 bytes were dropped: only printable ASCII is allowed, no tabs within quotes and no accented letters`}},
+		`2: bytes dropped: 1; only printable ASCII is allowed, no tabs within quotes and no accented letters`}},
 	{"upsmon.conf", "NOTIFYCMD " + strings.Repeat("x", 513) + "\n", []string{
 		`1: the end is cut off: a word has at most 512 bytes and a line at most 32 words`}},
 	{"upsmon.conf", "NOTIFYCMD" + strings.Repeat(" x", 32) + "\n", []string{
