@@ -48,6 +48,8 @@ type call struct {
 	log  *slog.Logger
 	out  *daemon.Log
 
+	strict bool // an unknown option is an error
+
 	debug   int
 	authArg string
 	waitArg string
@@ -89,6 +91,9 @@ func (c *call) options(letters string, take func(program.Option) error) (operand
 		c.debug = daemon.DebugLevel(c.Getenv)
 	}
 	c.out.SetVerbosity(c.debug)
+	if problem != nil && c.strict {
+		return nil, true, program.Exitf(1, "%s: %v", c.name, problem)
+	}
 	if problem != nil {
 		fmt.Fprintf(c.Stderr, "%s: %v\n", c.name, problem)
 		c.printHelp()
