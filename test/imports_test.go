@@ -367,7 +367,7 @@ func assigned(f *ast.File) func(yield func(*ast.Ident) bool) {
 	return func(yield func(*ast.Ident) bool) {
 		more := true
 		target := func(e ast.Expr) {
-			if id := root(e); id != nil && more {
+			if id := root(e); id != nil && id.Name != "_" && more {
 				more = yield(id)
 			}
 		}
@@ -525,6 +525,7 @@ func TestRulesAreKept(t *testing.T) {
 		{"internal/x", "var v int\nfunc f() *int { return &v }", "internal/x/x.go:4: package variable v is changed; give it an owner"},
 		{"internal/x", "var v int\nfunc f(v int) { v++ }", ""},
 		{"internal/x", "var v int\nfunc f() { v := 1; v++ }", ""},
+		{"internal/x", "var _ = 1\nfunc f() { _ = 2 }", ""},
 		{"internal/x", "func F() {}", "internal/x/x.go:3: F has no comment"},
 		{"internal/x", "type t struct{}\nfunc (t) F() {}", ""},
 		{"internal/x", "// T is one.\ntype T struct{}\nfunc (T) F() {}\nfunc (T) Error() string { return \"\" }", "internal/x/x.go:5: F has no comment"},
