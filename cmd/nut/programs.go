@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"gonut/internal/clients"
 	"gonut/internal/driver"
 	"gonut/internal/drivers/dummyups"
@@ -9,6 +11,7 @@ import (
 	"gonut/internal/program"
 	"gonut/internal/sandbox"
 	"gonut/internal/upsd"
+	"gonut/internal/upsdrvctl"
 	"gonut/internal/upsmon"
 )
 
@@ -24,6 +27,7 @@ func groups() []group {
 		{"Servers and monitors", []program.Program{
 			upsd.Program(),
 			upsmon.Program(),
+			upsdrvctl.Program(isDriver),
 		}},
 		{"Clients", []program.Program{
 			clients.UPSC(),
@@ -55,4 +59,14 @@ func driverPrograms() []program.Program {
 		ps = append(ps, driver.Program(d))
 	}
 	return ps
+}
+
+// isDriver reports whether this binary is the driver of that name.
+func isDriver(name string) bool {
+	for _, p := range driverPrograms() {
+		if p.Name == name || slices.Contains(p.Aliases, name) {
+			return true
+		}
+	}
+	return false
 }

@@ -9,6 +9,7 @@ var (
 	builtinConfPath  = "/etc/nut"
 	builtinStatePath = "/run/nut"
 	builtinPIDPath   = "/run"
+	builtinDrivers   = "/lib/nut"
 )
 
 // Paths are the folders that a program works with.
@@ -17,6 +18,8 @@ type Paths struct {
 	State  string // driver sockets
 	PID    string // PID files of root's daemons: upsmon, upslog
 	AltPID string // PID files of upsd and drivers, and of upsmon when not root
+	// Drivers holds the driver programs, unless driverpath in ups.conf says otherwise.
+	Drivers string
 	// StateByEnv says that the environment chose State; it then beats the files.
 	StateByEnv bool
 }
@@ -37,6 +40,7 @@ func FindPaths(getenv func(string) string) Paths {
 		State:      pick(builtinStatePath, "NUT_STATEPATH"),
 		PID:        pick(builtinPIDPath, "NUT_PIDPATH"),
 		AltPID:     pick(builtinStatePath, "NUT_ALTPIDPATH", "NUT_STATEPATH"),
+		Drivers:    builtinDrivers,
 		StateByEnv: getenv("NUT_STATEPATH") != "",
 	}
 }
