@@ -153,7 +153,7 @@ func (b *sandbox) prepare(ctx context.Context, dir string) error {
 	b.machines = []*machine{
 		{name: primaryName, about: "runs the drivers, upsd and upsmon; fed by apc and rack, needs one of them"},
 		{name: "secondary", about: "runs upsmon; fed by apc"},
-		{name: "monitor", about: "runs upsmon; fed by neither, watches both"},
+		{name: "monitor", about: "runs upsmon; fed by neither, watches both and stays up"},
 	}
 	for _, m := range b.machines {
 		m.box, m.dir = b, filepath.Join(dir, m.name)
