@@ -3,9 +3,11 @@ package certs
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/des"
 	"crypto/pbkdf2"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -22,8 +24,8 @@ var errPassword = errors.New("wrong password (CERTIDENT has it)")
 const maxIterations = 10_000_000
 
 // decrypt returns a key's PEM block in clear. It knows the two encryptions that
-// OpenSSL writes: PKCS #8 with PBES2, PBKDF2 and AES-CBC, and the older one of RFC
-// 1421.
+// OpenSSL writes: PKCS #8 with PBES2, PBKDF2 and AES or triple DES, and the older one of
+// RFC 1421.
 func decrypt(block *pem.Block, password string) (*pem.Block, error) {
 	if block.Type == "ENCRYPTED PRIVATE KEY" {
 		der, err := decryptPKCS8(block.Bytes, password)
@@ -74,6 +76,9 @@ func decryptPKCS8(der []byte, password string) ([]byte, error) {
 	if err := unmarshal(k.Algorithm.Parameters.FullBytes, &scheme); err != nil {
 		return nil, err
 	}
+	if scheme.KDF.Algorithm.String() != "1.2.840.113549.1.5.12" {
+		return nil, fmt.Errorf("password function %v is not known; use PBKDF2, openssl's default", scheme.KDF.Algorithm)
+	}
 	var kdf pbkdf2Params
 	if err := unmarshal(scheme.KDF.Parameters.FullBytes, &kdf); err != nil {
 		return nil, err
@@ -82,11 +87,11 @@ func decryptPKCS8(der []byte, password string) ([]byte, error) {
 	if err := unmarshal(scheme.Cipher.Parameters.FullBytes, &iv); err != nil {
 		return nil, err
 	}
-	key, err := derive(scheme, kdf, password)
+	b, err := scheme.cipher(kdf, password)
 	if err != nil {
 		return nil, err
 	}
-	return decryptCBC(key, iv, k.Data)
+	return decryptCBC(b, iv, k.Data)
 }
 
 func unmarshal(der []byte, into any) error {
@@ -96,43 +101,60 @@ func unmarshal(der []byte, into any) error {
 	return nil
 }
 
-// derive makes the key for the cipher from the password.
-func derive(scheme pbes2, kdf pbkdf2Params, password string) ([]byte, error) {
-	size, ok := map[string]int{
-		"2.16.840.1.101.3.4.1.2":  16,
-		"2.16.840.1.101.3.4.1.22": 24,
-		"2.16.840.1.101.3.4.1.42": 32,
-	}[scheme.Cipher.Algorithm.String()]
-	if !ok {
-		return nil, fmt.Errorf("cipher %v is not known; use AES-CBC, openssl's default", scheme.Cipher.Algorithm)
-	}
-	var h func() hash.Hash
-	switch prf := kdf.PRF.Algorithm.String(); prf {
-	case "1.2.840.113549.2.9":
-		h = sha256.New
-	case "", "1.2.840.113549.2.7":
-		h = sha1.New
-	default:
-		return nil, fmt.Errorf("password function %s is not known; use HMAC with SHA-256, openssl's default", prf)
-	}
-	if scheme.KDF.Algorithm.String() != "1.2.840.113549.1.5.12" || kdf.Iterations < 1 || kdf.Iterations > maxIterations {
-		return nil, fmt.Errorf("key derivation %v with %d rounds is not supported; use PBKDF2, openssl's default", scheme.KDF.Algorithm, kdf.Iterations)
-	}
-	return pbkdf2.Key(h, password, kdf.Salt, kdf.Iterations, size)
+// A blockCipher is a cipher that a key may be encrypted with.
+type blockCipher struct {
+	keySize int
+	make    func(key []byte) (cipher.Block, error)
 }
 
-func decryptCBC(key, iv, data []byte) ([]byte, error) {
-	if len(iv) != aes.BlockSize || len(data) == 0 || len(data)%aes.BlockSize != 0 {
-		return nil, errors.New("encrypted key is damaged: it has no whole number of blocks")
+// ciphers are those that OpenSSL has had as its default, by object identifier.
+func ciphers() map[string]blockCipher {
+	return map[string]blockCipher{
+		"2.16.840.1.101.3.4.1.2":  {16, aes.NewCipher},
+		"2.16.840.1.101.3.4.1.22": {24, aes.NewCipher},
+		"2.16.840.1.101.3.4.1.42": {32, aes.NewCipher},
+		"1.2.840.113549.3.7":      {24, des.NewTripleDESCipher},
 	}
-	b, err := aes.NewCipher(key)
+}
+
+// hashes are the functions of PBKDF2, by object identifier; none means SHA-1.
+func hashes() map[string]func() hash.Hash {
+	return map[string]func() hash.Hash{
+		"":                    sha1.New,
+		"1.2.840.113549.2.7":  sha1.New,
+		"1.2.840.113549.2.9":  sha256.New,
+		"1.2.840.113549.2.11": sha512.New,
+	}
+}
+
+// cipher makes the cipher from the password.
+func (s pbes2) cipher(kdf pbkdf2Params, password string) (cipher.Block, error) {
+	c, ok := ciphers()[s.Cipher.Algorithm.String()]
+	if !ok {
+		return nil, fmt.Errorf("cipher %v is not known; use AES-CBC, openssl's default", s.Cipher.Algorithm)
+	}
+	h, ok := hashes()[kdf.PRF.Algorithm.String()]
+	if !ok {
+		return nil, fmt.Errorf("password function %v is not known; use HMAC with SHA-256, openssl's default", kdf.PRF.Algorithm)
+	}
+	if kdf.Iterations < 1 || kdf.Iterations > maxIterations {
+		return nil, fmt.Errorf("password function with %d rounds is not supported; openssl's default is 2048", kdf.Iterations)
+	}
+	key, err := pbkdf2.Key(h, password, kdf.Salt, kdf.Iterations, c.keySize)
 	if err != nil {
 		return nil, err
+	}
+	return c.make(key)
+}
+
+func decryptCBC(b cipher.Block, iv, data []byte) ([]byte, error) {
+	if len(iv) != b.BlockSize() || len(data) == 0 || len(data)%b.BlockSize() != 0 {
+		return nil, errors.New("encrypted key is damaged: it has no whole number of blocks")
 	}
 	plain := make([]byte, len(data))
 	cipher.NewCBCDecrypter(b, iv).CryptBlocks(plain, data)
 	pad := int(plain[len(plain)-1])
-	if pad < 1 || pad > aes.BlockSize {
+	if pad < 1 || pad > b.BlockSize() {
 		return nil, errPassword
 	}
 	for _, p := range plain[len(plain)-pad:] {
