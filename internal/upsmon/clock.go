@@ -9,16 +9,24 @@ const jump = 5 * time.Second
 // A clockWatch compares the clock of the day with the running time. The latter
 // stands still while the system sleeps and is not changed when somebody sets the
 // clock.
-type clockWatch struct{ last time.Time }
+type clockWatch struct {
+	last  time.Time
+	slept time.Duration // of the system in all, at the last look
+}
 
-func newClockWatch(now time.Time) *clockWatch { return &clockWatch{now} }
+func newClockWatch(now time.Time) *clockWatch {
+	slept, _ := suspended()
+	return &clockWatch{now, slept}
+}
 
-// look returns by how much the clock jumped since the last look, 0 if it did not.
-func (w *clockWatch) look(now time.Time) time.Duration {
-	running := now.Sub(w.last)
-	by := divergence(w.last, now, running)
-	w.last = now
-	return by
+// look returns by how much the clock jumped since the last look, 0 if it did not,
+// and whether it is certain that it was only set.
+func (w *clockWatch) look(now time.Time) (by time.Duration, set bool) {
+	by = divergence(w.last, now, now.Sub(w.last))
+	slept, known := suspended()
+	set = known && slept-w.slept < time.Second
+	w.last, w.slept = now, slept
+	return by, set
 }
 
 // divergence is the difference between the clock of the day, read twice, and the

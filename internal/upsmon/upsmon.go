@@ -196,8 +196,8 @@ func (l *loop) run(ctx context.Context) error {
 		case <-pulse.C:
 			l.deps.Service.Watchdog()
 		}
-		if by := watch.look(time.Now()); by != 0 {
-			l.step(monitor.ClockJump{By: by})
+		if by, set := watch.look(time.Now()); by != 0 {
+			l.step(monitor.ClockJump{By: by, Set: set})
 		}
 	}
 	l.deps.Service.Stopping("")

@@ -72,7 +72,11 @@ type Suspending struct{}
 type Resumed struct{}
 
 // ClockJump says that the clock of the day moved against the running time.
-type ClockJump struct{ By time.Duration }
+type ClockJump struct {
+	By time.Duration
+	// Set says that the clock was only set. Otherwise the system may have slept.
+	Set bool
+}
 
 // ParentGone says that the privileged parent has ended.
 type ParentGone struct{}

@@ -118,7 +118,7 @@ func (m *Monitor) Step(now time.Time, ev Event) []Action {
 	case Resumed:
 		m.resumed()
 	case ClockJump:
-		m.clockJump(ev.By)
+		m.clockJump(ev)
 	case ParentGone:
 		m.parentGone()
 	case Tick:

@@ -144,15 +144,19 @@ func (m *Monitor) resumed() {
 }
 
 // clockJump takes in that the clock of the day was set, or that the system slept
-// and nobody said so. Which of the two it was cannot be told, so nothing is
-// forgotten that the next reading confirms.
-func (m *Monitor) clockJump(by time.Duration) {
+// and nobody said so. If it may have slept, what is known is set aside until the
+// next reading confirms it. If it has not, nothing is: all times here are running
+// time.
+func (m *Monitor) clockJump(ev ClockJump) {
 	if m.phase != Watching {
 		return
 	}
-	by = by.Round(second)
+	by := ev.By.Round(second)
 	m.logf(LevelWarn, "", "", "The clock jumped by %s", by)
 	m.notify(SuspendTimeJump, nil, by.String(), "")
+	if ev.Set {
+		return
+	}
 	for _, u := range m.units {
 		m.doubt(u)
 		m.do(Poll{UPS: u.conf.System, Why: "the clock jumped"})

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "rewrite the expected actions in testdat
 //
 //	start                         the first event; happens by itself at +0s
 //	status UPS TOKENS… [alarm=TEXT] [name=value…]
-//	lost UPS, fsd, stop, suspend, resume, parentgone, clockjump TIME, tick
+//	lost UPS, fsd, stop, suspend, resume, parentgone, clockjump TIME, clockset TIME, tick
 //	fsdset UPS [ERROR], logins UPS N, connected UPS [login] [primary] [error…]
 //	reload, followed by its configuration on lines that begin with '|'
 //
@@ -115,14 +115,15 @@ func play(t *testing.T, name, text string) string {
 
 // A story is one run of a Monitor.
 type story struct {
-	t      *testing.T
-	where  string
-	title  string
-	out    *bytes.Buffer
-	config strings.Builder
-	auto   bool
-	want   []time.Duration // empty with check: none at all
-	check  bool
+	t         *testing.T
+	where     string
+	title     string
+	out       *bytes.Buffer
+	config    strings.Builder
+	auto      bool
+	showStart bool
+	want      []time.Duration // empty with check: none at all
+	check     bool
 
 	m        *Monitor
 	start    time.Time
@@ -135,6 +136,8 @@ type story struct {
 func (s *story) header(l string) {
 	switch f := strings.Fields(l); {
 	case len(f) == 0 || f[0] == "=" || strings.HasPrefix(l, "#"):
+	case l == "show start":
+		s.showStart = true
 	case f[0] == "auto":
 		s.auto = true
 	case f[0] == "want":
@@ -170,7 +173,12 @@ func (s *story) begin() {
 	s.now, s.lineAt, s.shutdown = s.start, s.start, -1
 	s.last = make(map[string]Event)
 	s.m = New(c)
+	out := s.out
+	if !s.showStart {
+		s.out = new(bytes.Buffer)
+	}
 	s.step(Started{}, s.now)
+	s.out = out
 }
 
 // event takes in one line of the file.
@@ -318,8 +326,8 @@ func (s *story) parse(words, more string) Event {
 			s.t.Fatalf("%s: configuration: %v %v", s.where, problems, err)
 		}
 		return Reloaded{Config: c}
-	case "clockjump":
-		return ClockJump{By: s.duration(arg(1))}
+	case "clockjump", "clockset":
+		return ClockJump{By: s.duration(arg(1)), Set: arg(0) == "clockset"}
 	}
 	ev, ok := map[string]Event{
 		"fsd": UserFSD{}, "stop": Stop{}, "suspend": Suspending{}, "resume": Resumed{}, "parentgone": ParentGone{}, "tick": Tick{},

@@ -266,12 +266,12 @@ func (m *Monitor) reason(u *unit, v verdict) string {
 	case v.rule == RuleCondition:
 		fmt.Fprintf(&b, "SHUTDOWNWHEN %s %s holds", v.cond.System, v.cond)
 	case v.rule == RulePending:
-		fmt.Fprintf(&b, "%s, but will be critical", m.situation(u))
+		b.WriteString(m.situation(u))
 	default:
 		b.WriteString(rules[v.rule].text)
 	}
-	if !v.rule.critical() && !v.next.IsZero() {
-		fmt.Fprintf(&b, " in %s by rule %s unless something changes", wait(v.next.Sub(m.now)), v.then)
+	if (v.rule == RulePending || v.rule == RuleWaitPrimary) && !v.next.IsZero() {
+		fmt.Fprintf(&b, "; critical in %s by rule %s unless something changes", wait(v.next.Sub(m.now)), v.then)
 		if v.then >= RuleAlarmLost && v.then <= RuleBypassLost && u.runtime >= 0 {
 			fmt.Fprintf(&b, " (it knew of %s on battery, %s are kept for the shutdown)", wait(u.runtime), wait(m.conf.Rules.Margin))
 		}
