@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"gonut/internal/ups"
@@ -34,6 +35,9 @@ type Driver struct {
 	// once; the channel is fed until ctx ends. Without it, and in case it missed
 	// something, the session tries every two seconds.
 	Hotplug func(ctx context.Context, o Values, log *slog.Logger) <-chan struct{}
+	// Patient, if not nil, reports whether the driver starts even if its device
+	// cannot be opened yet.
+	Patient func(o Values) bool
 	// ShutdownCommands are tried for "-k" and "driver.killpower" when ups.conf has
 	// no sdcommands; empty means shutdown.default.
 	ShutdownCommands []string
@@ -56,6 +60,13 @@ type Values struct {
 	Set map[string]string
 	// ConfPath is the folder of the configuration files.
 	ConfPath string
+	// StatePath is the folder of driver sockets.
+	StatePath string
+	// NoLock asks not to lock a serial port.
+	NoLock bool
+	// Dial connects to driver sockets (network "unix") and hosts; nil means by the
+	// system.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // Get returns the value of an option, empty if it was not given.

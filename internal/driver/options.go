@@ -139,7 +139,7 @@ func (o *options) common(s conf.Setting) (known bool, err error) {
 	case "sdcommands":
 		c.ShutdownCommands = splitCommands(s.Value)
 	case "nolock":
-		c.NoLock = true
+		c.NoLock, c.Values.NoLock = true, true
 	case "ignorelb":
 		c.IgnoreLB = true
 	case "allow_killpower":

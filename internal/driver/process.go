@@ -71,10 +71,12 @@ func (p *process) session(ctx context.Context, signals *daemon.Signals, bg *daem
 	var served error
 	wg.Go(func() { p.handleSignals(ctx, s, signals) })
 	wg.Go(func() {
-		select {
-		case <-s.Ready():
-		case <-ctx.Done():
-			return
+		if p.config().OpenOnce { // else there is something to serve: that there is nothing yet
+			select {
+			case <-s.Ready():
+			case <-ctx.Done():
+				return
+			}
 		}
 		if served = p.serveSocket(ctx, s, func() {
 			bg.Ready(p.logger)
@@ -256,11 +258,9 @@ func (p *process) killpower(ctx context.Context) error {
 	if err := p.becomeUser(); err != nil {
 		p.log.Warn("cutting the power as root", "error", err)
 	}
-	c := *p.config()
-	c.NoLock = true
-	s := NewSession(*p.driver, c, Hooks{}, p.log)
+	s := NewSession(*p.driver, *p.config(), Hooks{}, p.log)
 	if err := s.Kill(ctx); err != nil {
-		return fmt.Errorf("the power of %s was not cut: %w", c.Values.UPS, err)
+		return fmt.Errorf("the power of %s was not cut: %w", p.config().Values.UPS, err)
 	}
 	return nil
 }

@@ -201,7 +201,10 @@ func (p *process) check(named bool) error {
 		p.foreground = 2 // -D -F is -FF to C's drivers
 	}
 	c.Values.ConfPath = p.paths.Conf
-	c.OpenOnce = true
+	c.Values.StatePath = p.paths.State
+	c.Values.Dial = p.env.Dial
+	c.Values.NoLock = c.NoLock || p.kill
+	c.OpenOnce = p.driver.Patient == nil || !p.driver.Patient(c.Values)
 	p.pidFile = daemon.AltPIDPath(p.paths, p.driver.Name+"-"+c.Values.UPS)
 	return nil
 }

@@ -14,13 +14,14 @@ func (l *loop) publish(depth Depth, u *Update) {
 	if u.keep {
 		u.status, u.alarms, u.buzzwords = l.last.status, l.last.alarms, l.last.buzzwords
 	}
+	u.status = append(u.status, u.takeStatus()...)
 	l.last = Update{status: u.status, alarms: u.alarms, buzzwords: u.buzzwords}
-	cs := u.changes
+	cs := l.statusChanges(u)
+	cs = append(cs, u.changes...)
 	if depth == Init {
 		cs = append(cs, l.vanished(u)...)
 		cs = append(cs, l.opened(u)...)
 	}
-	cs = append(cs, l.statusChanges(u)...)
 	if l.state.Value(dataAgeName) != "" {
 		cs = append(cs, ups.Set(dataAgeName, "0"))
 	}
@@ -42,6 +43,19 @@ func (l *loop) publish(depth Depth, u *Update) {
 	if l.hooks.Polled != nil {
 		l.hooks.Polled()
 	}
+}
+
+// takeStatus removes the settings of ups.status from an update and returns the
+// last one: tokens by another name.
+func (u *Update) takeStatus() (tokens []string) {
+	u.changes = slices.DeleteFunc(u.changes, func(c ups.Change) bool {
+		if c.Op != ups.SetInfo || !strings.EqualFold(c.Name, ups.StatusName) {
+			return false
+		}
+		tokens = c.Args
+		return true
+	})
+	return tokens
 }
 
 // statusChanges composes ups.alarm, ups.status and the buzzwords of a poll.

@@ -783,5 +783,24 @@ func TestSessionHotplug(t *testing.T) {
 	})
 }
 
+// A driver may also set ups.status and ups.alarm like any variable.
+func TestSessionStatusAsVariable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		b.status = ""
+		b.values["ups.status"] = "OL ALARM OL"
+		b.values["ups.alarm"] = "Too hot!"
+		r := start(t, b, nil, driver.Hooks{})
+		c := r.dial()
+		time.Sleep(2 * turn)
+		r.want("ups.status", "ALARM OL")
+		r.want("ups.alarm", "Too hot!")
+		c.silent() // the composed status stands, nothing flips
+		b.set(func() { b.values["ups.status"] = "OB" })
+		time.Sleep(turn)
+		r.want("ups.status", "OB")
+	})
+}
+
 // turn is a little more than the time between two polls.
 const turn = driver.DefaultPollInterval + time.Millisecond

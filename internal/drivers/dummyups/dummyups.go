@@ -1,5 +1,6 @@
 // Package dummyups is the driver of devices that are not there: it replays
-// recordings of real ones and simulates others. It touches no hardware. What it
+// recordings of real ones, simulates others and repeats those of another upsd. It
+// touches no hardware. What it
 // publishes of a recording is what the file says, and clients may set all of it.
 package dummyups
 
@@ -27,9 +28,12 @@ func Driver() driver.Driver {
 		Version:     "0.26",
 		Description: "Device simulation and repeater driver",
 		Options: append([]driver.Option{
-			{Name: "mode", Help: "dummy-once, dummy-loop, simulator; by default the port tells"},
+			{Name: "mode", Help: "dummy-once, dummy-loop, repeater, simulator; by default the port tells"},
+			{Name: "authconf", Help: "repeater: the nutauth.conf with its user, or none"},
+			{Name: "repeater_disable_strict_start", Flag: true, Help: "repeater: start even if the other upsd does not answer"},
 		}, simulationOptions()...),
-		Open: m.open,
+		Open:    m.open,
+		Patient: func(v driver.Values) bool { return v.Has("repeater_disable_strict_start") },
 	}
 }
 
@@ -56,7 +60,7 @@ type modes struct {
 }
 
 // open finds out what the port means.
-func (m *modes) open(_ context.Context, v driver.Values, log *slog.Logger) (driver.Device, error) {
+func (m *modes) open(ctx context.Context, v driver.Values, log *slog.Logger) (driver.Device, error) {
 	mode, err := chooseMode(v)
 	if err != nil {
 		return nil, err
@@ -64,6 +68,8 @@ func (m *modes) open(_ context.Context, v driver.Values, log *slog.Logger) (driv
 	switch mode {
 	case modeSimulator:
 		return m.openSimulation(v, log)
+	case modeRepeater:
+		return openRepeater(ctx, v, log)
 	}
 	p := &player{source: source(v), loop: mode == modeLoop, log: log, values: make(map[string]*value), wake: make(chan struct{}, 1)}
 	if err := p.load(); err != nil {
@@ -92,21 +98,27 @@ const (
 	modeOnce      = "dummy-once"
 	modeLoop      = "dummy-loop"
 	modeSimulator = "simulator"
+	modeRepeater  = "repeater"
+	modeMeta      = "meta" // C's word for a repeater with plans
 )
 
 func chooseMode(v driver.Values) (string, error) {
 	switch mode := v.Get("mode"); mode {
-	case modeOnce, modeLoop, modeSimulator:
+	case modeOnce, modeLoop, modeSimulator, modeRepeater:
 		return mode, nil
+	case modeMeta:
+		return modeRepeater, nil
 	case "dummy": // what C's driver called its only mode before there were two
 		return modeOnce, nil
 	case "":
 	default:
-		return "", driver.Configf("mode = %s: there are dummy-once, dummy-loop and simulator", mode)
+		return "", driver.Configf("mode = %s: there are dummy-once, dummy-loop, repeater and simulator", mode)
 	}
 	switch {
 	case v.Port == modeSimulator:
 		return modeSimulator, nil
+	case strings.Contains(v.Port, "@"):
+		return modeRepeater, nil
 	case strings.HasSuffix(v.Port, ".seq"):
 		return modeLoop, nil
 	}
@@ -145,7 +157,6 @@ type player struct {
 
 	values  map[string]*value // by lower-case name
 	order   []*value
-	status  string
 	alarms  []string
 	changed bool
 }
@@ -214,7 +225,6 @@ func (p *player) Poll(_ context.Context, d driver.Depth, u *driver.Update) error
 		u.Set(v.name, v.text)
 		u.Writable(v.name, v.writable)
 	}
-	u.Status(p.status)
 	for _, a := range p.alarms {
 		u.Alarm(a)
 	}
@@ -286,9 +296,6 @@ func (p *player) raise(text string) {
 func (p *player) set(name, text string) {
 	p.changed = true
 	key := strings.ToLower(name)
-	if key == "ups.status" {
-		p.status = text
-	}
 	v := p.values[key]
 	if v == nil {
 		v = &value{name: name}
