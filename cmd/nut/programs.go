@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 
+	"gonut/internal/authority"
 	"gonut/internal/clients"
 	"gonut/internal/driver"
 	"gonut/internal/drivers/dummyups"
@@ -39,6 +40,7 @@ func groups() []group {
 		{"Tools", []program.Program{
 			host.Program(drivers()),
 			sandbox.Program(),
+			authority.Program(),
 			passwd.Program(),
 			upsmon.WhyProgram(),
 			clients.SockDebug(),

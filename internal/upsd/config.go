@@ -2,6 +2,7 @@ package upsd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +28,8 @@ type Config struct {
 	Users     conf.Users
 	Devices   []Device
 	Texts     cmdvartab.Table
-	StatePath string // where the drivers' sockets are
+	TLS       *tls.Config // nil: STARTTLS is not configured
+	StatePath string      // where the drivers' sockets are
 }
 
 // Load reads upsd.conf, ups.conf, upsd.users and, if it is there, cmdvartab. What
@@ -72,6 +74,15 @@ func LoadRest(main conf.UPSD, p conf.Paths, log *slog.Logger) (Config, error) {
 		return c, err
 	}
 	warnOfReaders(p.File("upsd.users"), log)
+	if c.TLS, err = LoadTLS(main); err != nil {
+		return c, err
+	}
+	switch {
+	case main.CertFile != "":
+		warnOfReaders(main.CertFile, log)
+	case main.CertPath != "":
+		log.Error("no TLS: upsd.conf has CERTPATH but no CERTFILE; set CERTFILE to a PEM file with our certificate and its key (a database of NSS cannot be read; export it with pk12util)")
+	}
 	c.Texts, err = loadTexts(main, log)
 	return c, err
 }

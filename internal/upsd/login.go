@@ -198,12 +198,3 @@ func (s *session) forceShutdown(r request, out []byte) ([]byte, netproto.Error) 
 	d.setFSD()
 	return appendLine(out, netproto.FSDSet), ""
 }
-
-func (s *session) startTLS(_ request, out []byte) ([]byte, netproto.Error) {
-	switch {
-	case s.tls:
-		return nil, netproto.ErrAlreadySSLMode
-	default:
-		return nil, netproto.ErrFeatureNotConfigured
-	}
-}

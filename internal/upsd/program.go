@@ -314,6 +314,7 @@ func (u *unit) apply(c *Config) {
 	u.config.Store(c)
 	u.server.Reload(c.UPSD, c.Users)
 	u.server.SetDescriptions(c.Texts)
+	u.server.SetTLS(c.TLS)
 	u.server.SetDevices(c.Devices)
 	if len(c.Devices) == 0 {
 		u.log.Logger().Warn("no devices in ups.conf")

@@ -43,10 +43,10 @@ func (s *session) converseOver() error {
 	// Nobody knows when the next request comes, so this buffer stays; it is small.
 	buf := make([]byte, 512)
 	for {
-		if err := s.conn.SetReadDeadline(s.last().Add(idleTimeout)); err != nil {
+		if err := s.stream.SetReadDeadline(s.last().Add(idleTimeout)); err != nil {
 			return err
 		}
-		n, err := s.conn.Read(buf)
+		n, err := s.stream.Read(buf)
 		if err := s.turn(buf[:n], s.write); err != nil {
 			return err
 		}
@@ -89,9 +89,9 @@ func (s *session) write(p []byte) error {
 
 // send is write for a caller that holds s.mu.
 func (s *session) send(p []byte) error {
-	if err := s.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+	if err := s.stream.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
-	_, err := s.conn.Write(p)
+	_, err := s.stream.Write(p)
 	return err
 }

@@ -18,7 +18,7 @@ import (
 func (s *session) converse() error {
 	var raw syscall.RawConn
 	var err error
-	switch c := s.conn.(type) {
+	switch c := s.stream.(type) {
 	case *net.TCPConn:
 		raw, err = c.SyscallConn()
 	case *net.UnixConn:

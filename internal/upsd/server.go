@@ -8,6 +8,7 @@ package upsd
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +40,7 @@ type Server struct {
 	accounts atomic.Pointer[accounts]
 	texts    atomic.Pointer[cmdvartab.Table]
 	table    atomic.Pointer[table]
+	tls      atomic.Pointer[tls.Config] // nil: no STARTTLS
 	tracking tracking
 	epoch    time.Time     // what session.heardAt counts from
 	started  atomic.Uint64 // sessions so far
@@ -245,7 +247,7 @@ func (s *Server) admit(conn net.Conn) *session {
 		}
 		return nil
 	}
-	sess := &session{server: s, conn: conn, seq: s.started.Add(1), host: key, peer: p}
+	sess := &session{server: s, conn: conn, stream: conn, seq: s.started.Add(1), host: key, peer: p}
 	sess.hear()
 	s.mu.Lock()
 	var out *session

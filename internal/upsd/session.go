@@ -19,8 +19,9 @@ type request = *words.Lexer
 // it.
 type session struct {
 	server *Server
-	conn   net.Conn
-	seq    uint64 // sessions that began before this one, and one
+	conn   net.Conn // as accepted
+	stream net.Conn // what to read and write: conn, or TLS on it
+	seq    uint64   // sessions that began before this one, and one
 	host   hostKey
 	peer   peer
 	lex    words.Lexer
@@ -207,6 +208,10 @@ func (s *session) serve(ctx context.Context) error {
 			if err := s.proveSlowly(ctx); err != nil {
 				return err
 			}
+		case wantTLS:
+			if err := s.encrypt(ctx); err != nil {
+				return err
+			}
 		default:
 			return nil
 		}
@@ -218,6 +223,6 @@ func (s *session) end() {
 	if s.login != nil {
 		s.login.logout(s)
 	}
-	s.conn.Close()
+	s.stream.Close()
 	s.server.forget(s)
 }

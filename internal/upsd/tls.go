@@ -1,0 +1,92 @@
+package upsd
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"gonut/internal/certs"
+	"gonut/internal/conf"
+	"gonut/internal/netproto"
+)
+
+// handshakeTimeout is how long a client may take to agree on TLS. Others do not
+// notice how long it takes.
+const handshakeTimeout = 5 * time.Second
+
+// LoadTLS reads what upsd.conf says of TLS; nil means that STARTTLS is not
+// configured. Nothing older than TLS 1.2 is ever spoken, whatever DISABLE_WEAK_SSL
+// says.
+func LoadTLS(c conf.UPSD) (*tls.Config, error) {
+	if c.CertFile == "" {
+		return nil, nil
+	}
+	pair, err := certs.Pair(c.CertFile, string(c.CertIdentPassword))
+	if err != nil {
+		return nil, err
+	}
+	if c.CertIdentName != "" && !certs.Names(pair.Leaf, c.CertIdentName) {
+		return nil, fmt.Errorf("use certificate %s: it is for %q, CERTIDENT says %q", c.CertFile, pair.Leaf.Subject, c.CertIdentName)
+	}
+	t := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	switch c.CertRequest {
+	case 1:
+		t.ClientAuth = tls.VerifyClientCertIfGiven
+	case 2:
+		t.ClientAuth = tls.RequireAndVerifyClientCert
+	default:
+		return t, nil
+	}
+	if c.CertPath == "" {
+		if c.CertRequest == 2 {
+			return nil, errors.New("upsd.conf has CERTREQUEST REQUIRE but no CERTPATH: set it to the certificates of those who may vouch for clients")
+		}
+		t.ClientCAs = x509.NewCertPool() // as in C, nobody vouches for any
+		return t, nil
+	}
+	t.ClientCAs, err = certs.Roots(c.CertPath)
+	return t, err
+}
+
+// SetTLS makes STARTTLS use t from now on; nil means that it is refused. Clients
+// that are encrypted already stay so.
+func (s *Server) SetTLS(t *tls.Config) { s.tls.Store(t) }
+
+// startTLS answers STARTTLS. What follows the reply is serve's business.
+func (s *session) startTLS(_ request, out []byte) ([]byte, netproto.Error) {
+	switch {
+	case s.tls:
+		return nil, netproto.ErrAlreadySSLMode
+	case s.server.tls.Load() == nil:
+		return nil, netproto.ErrFeatureNotConfigured
+	}
+	s.wants = wantTLS
+	return appendLine(out, netproto.StartTLS), ""
+}
+
+// encrypt makes the connection a TLS one. What came in clear behind STARTTLS was
+// thrown away by answer: nothing that was said before is done after.
+func (s *session) encrypt(ctx context.Context) error {
+	s.mu.Lock() // nobody else may write meanwhile
+	defer s.mu.Unlock()
+	t := tls.Server(s.conn, s.server.tls.Load())
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	if err := s.conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return err
+	}
+	if err := t.HandshakeContext(ctx); err != nil {
+		s.server.log.Info("a client did not get as far as TLS", "client", s.address(), "error", err)
+		return err
+	}
+	if err := s.conn.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	s.lex.Reset()
+	s.stream, s.tls = t, true
+	s.hear()
+	return nil
+}
