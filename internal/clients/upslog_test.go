@@ -210,6 +210,22 @@ func TestUPSLogSilentServer(t *testing.T) {
 	})
 }
 
+// One that hangs does not keep others from their line, nor do several add up.
+func TestUPSLogAsksAllAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeServer{answers: defaultAnswers()}
+		f.answers["GET VAR slow a.b"] = "(silence)"
+		u, stdout, _ := newLog(t, f, "-d", "1", "-f", "%VAR a.b%", "-m", "slow,-", "-m", "slow@b,-", "-m", "ups,-")
+		start := time.Now()
+		if err := u.loop(t.Context(), &daemon.Signals{}); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(start); d != 5*time.Second || !strings.HasSuffix(stdout.String(), "\nNA\nNA\nvalue\n") {
+			t.Errorf("a round took %v and printed %q; want 5s and the value of the third", d, stdout)
+		}
+	})
+}
+
 func TestUPSLogSignals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeServer{answers: defaultAnswers()}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -218,4 +219,23 @@ func TestFindNUTAuth(t *testing.T) {
 	check("chosen " + filepath.Join("/p", "nutauth.conf"))
 	env["NUT_AUTHCONF_FILE"] = "/f"
 	check("chosen /f")
+}
+
+// TestNUTAuthSample reads the sample file with every example line in effect.
+func TestNUTAuthSample(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "conf", "nutauth.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := regexp.MustCompile(`(?m)^#([\tA-Z\[])`) // comments have a blank after the '#'
+	a, problems, err := ReadNUTAuth(authFolder(t, map[string]string{
+		"nutauth.conf":         example.ReplaceAllString(string(text), "$1"),
+		"garage-password.conf": "PASS = x\n",
+	}))
+	if err != nil || problems != nil || len(a.Sections) != 3 || a.Global.ForceSSL != 1 {
+		t.Errorf("sample = %+v, %v, %v; want three sections and no problem", a, problems, err)
+	}
+	if got := a.Lookup("", "nas.example", "3493"); got.Password != "change me" || got.CertPath == "" || got.CertVerify != 1 {
+		t.Errorf("Lookup(nas.example) = %+v; want the sample's section", got)
+	}
 }
