@@ -157,8 +157,9 @@ func withSocket(p program, ups string) program {
 	return p
 }
 
-// cUPSMon is C's upsmon in the foreground and in one process, ours the same.
-func cUPSMon() program   { return cProgram("upsmon", "-F", "-p") }
+// cUPSMon is C's upsmon in the foreground and in one process, ours the same. C's has
+// a single place for its PID file; -P keeps it from looking there for another one.
+func cUPSMon() program   { return cProgram("upsmon", "-F", "-p", "-P", "4194304") }
 func ourUPSMon() program { return ourProgram("upsmon", "-F", "-p") }
 
 // asRoot adds what keeps root's programs from becoming another user, who could not
@@ -375,18 +376,26 @@ func (h *host) eventually(what string, check func() error) {
 func (h *host) await(ups, name, value string) {
 	h.t.Helper()
 	h.eventually(fmt.Sprintf("%s of %s is %q", name, ups, value), func() error {
-		c, err := upsclient.Dial(h.t.Context(), h.addr(), upsclient.Options{Security: upsclient.NoTLS})
+		c, err := h.client()
 		if err != nil {
 			return err
 		}
 		defer c.Close()
 		got, err := c.Get(h.t.Context(), ups, name)
 		if err == nil && got != value {
-			err = fmt.Errorf("it is %q", got)
+			err = errIs(got)
 		}
 		return err
 	})
 }
+
+// client connects to the host's upsd.
+func (h *host) client() (*upsclient.Client, error) {
+	return upsclient.Dial(h.t.Context(), h.addr(), upsclient.Options{Security: upsclient.NoTLS})
+}
+
+// errIs says what something is instead of what was expected.
+func errIs(got any) error { return fmt.Errorf("it is %v", got) }
 
 // A lockedBuffer takes a process's output while a test looks at it.
 type lockedBuffer struct {
