@@ -89,6 +89,9 @@ func (a NUTAuth) Lookup(user, host, port string) Auth {
 			break
 		}
 	}
+	if a.Global == (Auth{}) { // of the zero NUTAuth, which stands for no file
+		return found
+	}
 	return found.or(a.Global)
 }
 

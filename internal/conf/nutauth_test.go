@@ -239,3 +239,10 @@ func TestNUTAuthSample(t *testing.T) {
 		t.Errorf("Lookup(nas.example) = %+v; want the sample's section", got)
 	}
 }
+
+// Without a file nothing is decided: TLS is tried and certificates are not refused.
+func TestNUTAuthZero(t *testing.T) {
+	if a := (NUTAuth{}).Lookup("", "host", "3493"); a.ForceSSL != -1 || a.CertVerify != -1 {
+		t.Errorf("Lookup in no file = ForceSSL %d, CertVerify %d; want -1, -1", a.ForceSSL, a.CertVerify)
+	}
+}

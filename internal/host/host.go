@@ -199,7 +199,18 @@ func (h *Host) driveOnce(ctx context.Context, u Unit, inner *memnet.Network, rea
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	s := driver.NewSession(u.Driver, u.Config, driver.Hooks{}, log)
+	c := u.Config
+	c.Values.StatePath = h.Server.StatePath
+	c.Values.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		// Drivers that attach to others of this process find them in memory.
+		if network == "unix" {
+			if conn, err := inner.Dial(ctx, network, addr); err == nil {
+				return conn, nil
+			}
+		}
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	s := driver.NewSession(u.Driver, c, driver.Hooks{}, log)
 	wg.Go(func() {
 		select {
 		case <-s.Ready():

@@ -106,10 +106,10 @@ func dialOptions(a conf.Auth) (upsclient.Options, error) {
 // login tells upsd who we are, which it checks only when something is to be done.
 // A device is not logged in to: nothing hangs on this driver.
 func (r *repeater) login(ctx context.Context) error {
-	if r.auth.User == "" || r.auth.Password == "" {
+	if r.auth.Username == "" || !r.auth.HasPassword {
 		return nil
 	}
-	if err := r.client.Username(ctx, r.auth.User); err != nil {
+	if err := r.client.Username(ctx, r.auth.Username); err != nil {
 		return fmt.Errorf("tell upsd the user: %w", err)
 	}
 	if err := r.client.Password(ctx, string(r.auth.Password)); err != nil {
@@ -218,7 +218,7 @@ func (r *repeater) Wake() <-chan struct{} { return nil }
 
 // Command passes a command on.
 func (r *repeater) Command(ctx context.Context, name, param string) error {
-	if name == driver.ShutdownDefault && r.auth.User == "" {
+	if name == driver.ShutdownDefault && r.auth.Username == "" {
 		return fmt.Errorf("a repeater cuts no power without a user in nutauth.conf: %w", driver.ErrFailed)
 	}
 	var params []string
