@@ -150,6 +150,9 @@ func SignalPID(pid int, sig syscall.Signal, names []string, getenv func(string) 
 	if err := p.Signal(syscall.Signal(0)); err != nil {
 		return fmt.Errorf("signal process %d: %w", pid, err)
 	}
+	if isZombie(pid) {
+		return fmt.Errorf("signal process %d: %w", pid, os.ErrProcessDone)
+	}
 	if !truthy(getenv("NUT_IGNORE_CHECKPROCNAME")) {
 		if err := CheckProcess(pid, names...); err != nil {
 			return fmt.Errorf("signal process %d: %w", pid, err)

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -36,6 +37,18 @@ func commandLine(pid int) []string {
 		return nil
 	}
 	return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
+}
+
+// isZombie reports whether a process has ended and only waits for its parent to
+// take note, which the first process of a container may never do.
+func isZombie(pid int) bool {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return false
+	}
+	// The name in parentheses may hold anything, parentheses too.
+	rest := string(b[bytes.LastIndexByte(b, ')')+1:])
+	return strings.HasPrefix(rest, " Z") || strings.HasPrefix(rest, " X")
 }
 
 // isSelf reports whether name is that of the binary that holds all programs.

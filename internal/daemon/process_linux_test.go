@@ -41,3 +41,27 @@ func TestCheckProcessKnowsManyInOne(t *testing.T) {
 		cmd.Wait()
 	}
 }
+
+// In a container without a real init, daemons that have ended stay as zombies.
+func TestZombiesAreGone(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := &exec.Cmd{Path: self, Args: []string{"up) Z (sd"}, Env: append(os.Environ(), roleVar+"=sleeps")}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	pid := cmd.Process.Pid
+	if err := SignalPID(pid, 0, []string{"up) Z (sd", "daemon.test"}, os.Getenv); err != nil {
+		t.Errorf("SignalPID of a living process = %v; want nil", err)
+	}
+	cmd.Process.Kill()
+	for !isZombie(pid) {
+		runtime.Gosched()
+	}
+	if err := SignalPID(pid, 0, []string{"up) Z (sd", "daemon.test"}, os.Getenv); !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("SignalPID of a zombie = %v; want ErrProcessDone", err)
+	}
+}

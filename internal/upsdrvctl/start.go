@@ -9,7 +9,7 @@ import (
 )
 
 // errElapsed is the end of a start that took longer than maxstartdelay.
-var errElapsed = errors.New("Startup timer elapsed, continuing...")
+var errElapsed = errors.New("startup timer elapsed, continuing")
 
 // start starts the drivers of all units.
 func (c *controller) start(ctx context.Context) error {
@@ -112,7 +112,7 @@ func (c *controller) attempt(ctx context.Context, u unit) (*child, error) {
 
 // startError says how a driver ended that should have gone to the background.
 func startError(ch *child) error {
-	return fmt.Errorf("Driver failed to start (%s)", reason(ch.cmd.ProcessState, ""))
+	return fmt.Errorf("driver failed to start (%s)", reason(ch.cmd.ProcessState, ""))
 }
 
 // startForeground makes one driver take our place, and watches over several.

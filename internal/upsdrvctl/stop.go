@@ -42,7 +42,7 @@ func (c *controller) stopUnit(ctx context.Context, u unit) error {
 	}
 	c.debug(ctx, 1, "%v", err)
 	if exitErr := c.exit(ctx, u); exitErr != nil {
-		return errors.Join(exitErr, err)
+		return fmt.Errorf("%w (%v)", exitErr, err)
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func (c *controller) stopUnit(ctx context.Context, u unit) error {
 func (c *controller) find(u unit) (pid int, err error) {
 	pid, err = daemon.SignalFile(u.pidFiles, 0, []string{u.driver}, c.env.Getenv)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, fmt.Errorf("Can't open %s: no such file", u.pidFiles[0])
+		return 0, fmt.Errorf("no PID file %s", u.pidFiles[0])
 	}
 	return pid, err
 }

@@ -92,7 +92,7 @@ func (c *controller) load() error {
 	}
 	c.units = units(file, paths)
 	if len(c.units) == 0 {
-		return fmt.Errorf("Error: no UPS definitions found in %s", paths.File("ups.conf"))
+		return program.Exitf(1, "Error: no UPS definitions found in %s", paths.File("ups.conf"))
 	}
 	if c.opt.ups == "" {
 		return nil
@@ -164,9 +164,9 @@ func (c *controller) each(ctx context.Context, verb string, units []unit, do fun
 // errNotRunning means that there is no driver to stop or to command.
 var errNotRunning = errors.New("its driver is not running")
 
-// usage is what went wrong with the command line.
+// usage is what went wrong with the command line, in C's form.
 func usage(format string, args ...any) error {
-	return fmt.Errorf("Error: "+format+"; upsdrvctl -h tells the rest", args...)
+	return program.Exitf(1, "Error: "+format+"; upsdrvctl -h tells the rest", args...)
 }
 
 var help = strings.TrimPrefix(`

@@ -67,7 +67,7 @@ func TestMissingProgramDoesNotStopTheOthers(t *testing.T) {
 
 func TestStartTriesAgain(t *testing.T) {
 	r := newRig(t, "maxretry = 3\n"+section("flaky")+section("bad", "maxretry = 2")+section("none", "maxretry = 0")).install()
-	r.want(1, "", "start UPS bad: Driver failed to start (exit status=1)", "start")
+	r.want(1, "", "start UPS bad: driver failed to start (exit status=1)", "start")
 	r.wantCalls("-a_flaky", "-a_flaky", "-a_bad", "-a_bad")
 	if !r.running("flaky") {
 		t.Error("flaky does not run after its second try")
@@ -135,7 +135,7 @@ func TestTestModeShowsTheSequence(t *testing.T) {
 	code, stdout, stderr := r.run("-t", "shutdown")
 	first, second := "exec:  "+program+" -a a -k\n", "exec:  "+program+" -a b -k\n"
 	if code != 0 || stdout != "*** Testing mode: not calling exec/kill/signal\n" ||
-		strings.Index(stderr, first) < 0 || strings.Index(stderr, second) < strings.Index(stderr, first) {
+		!strings.Contains(stderr, first) || strings.Index(stderr, second) < strings.Index(stderr, first) {
 		t.Errorf("-t shutdown = %d, %q, %q; want %q, then %q", code, stdout, stderr, first, second)
 	}
 	for _, args := range []string{"-t start", "-tF start", "-t stop", "-t -c exit"} {
