@@ -35,8 +35,8 @@ func (l *loop) watchSleep() (events <-chan bool, stop func()) {
 	return c, cancel
 }
 
-func (l *loop) slept(asleep bool) {
-	if asleep {
+func (l *loop) slept() {
+	if l.asleep {
 		l.deps.Service.Reloading()
 		l.step(monitor.Suspending{})
 		return

@@ -189,14 +189,15 @@ func (l *loop) run(ctx context.Context) error {
 			l.step(monitor.Stop{})
 		case <-parentGone:
 			parentGone = l.parentGone()
-		case ev := <-sleep:
-			l.slept(ev)
+		case l.asleep = <-sleep:
+			l.slept()
+			watch = newClockWatch(time.Now())
 		case err := <-l.result:
 			l.shutdownDone(err)
 		case <-pulse.C:
 			l.deps.Service.Watchdog()
 		}
-		if by, set := watch.look(time.Now()); by != 0 {
+		if by, set := watch.look(time.Now()); by != 0 && !l.asleep {
 			l.step(monitor.ClockJump{By: by, Set: set})
 		}
 	}
