@@ -142,9 +142,12 @@ func (c *Client) exchange(ctx context.Context, request []string, patience int, r
 	defer cancel()
 	defer c.watch(ctx)()
 
-	c.out = append(c.out[:0], request[0]...)
-	for _, w := range request[1:] {
-		c.out = words.AppendWord(append(c.out, ' '), w)
+	c.out = c.out[:0]
+	for i, w := range request {
+		if i > 0 {
+			c.out = append(c.out, ' ')
+		}
+		c.out = words.AppendWord(c.out, w)
 	}
 	c.out = append(c.out, '\n')
 	err := c.arm(ctx, OpSend)
