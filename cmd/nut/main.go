@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"gonut/internal/daemon"
 	"gonut/internal/program"
 	"gonut/internal/words"
 )
@@ -37,6 +38,8 @@ func run(ctx context.Context, e program.Env) error {
 		name = strings.TrimSuffix(filepath.Base(e.Args[0]), ".exe")
 	}
 	if p, ok := find(name); ok {
+		// A process that runs itself again would else be known by the file's name.
+		daemon.NameProcess(name)
 		e.Args = slices.Concat([]string{name}, e.Args[1:])
 		return p.Run(ctx, e)
 	}
