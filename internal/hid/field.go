@@ -149,21 +149,31 @@ func (f Field) ranges() bool {
 var ErrReadOnly = errors.New("the device declares this value constant")
 
 // ToLogical is the inverse of Physical: the number to put into a report, rounded
-// to the nearest and kept within the range.
+// to the nearest. It has to fit into the bits of the field; the declared range is
+// not held against it, because devices take -1 for "stop" and delays beyond the
+// maximum that they declare.
 func (f Field) ToLogical(v float64) (int64, error) {
+	if f.ranges() {
+		v = min(max(shift(v, -f.scale()), float64(f.PhyMin)), float64(f.PhyMax))
+		v = (v-float64(f.PhyMin))*float64(f.LogMax-f.LogMin)/float64(f.PhyMax-f.PhyMin) + float64(f.LogMin)
+	} else {
+		v = shift(v, -f.scale())
+	}
+	return f.Fit(v)
+}
+
+// Fit rounds a logical number and checks that the field can hold it.
+func (f Field) Fit(v float64) (int64, error) {
 	if !f.Writable() {
 		return 0, ErrReadOnly
 	}
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return 0, fmt.Errorf("%v is not a number", v)
 	}
-	v = shift(v, -f.scale())
-	if f.ranges() {
-		v = (v-float64(f.PhyMin))*float64(f.LogMax-f.LogMin)/float64(f.PhyMax-f.PhyMin) + float64(f.LogMin)
-	}
 	v = math.Round(v)
-	if f.LogMax >= f.LogMin {
-		v = min(max(v, float64(f.LogMin)), float64(f.LogMax))
+	size := min(f.Size, 62)
+	if v >= float64(int64(1)<<size) || v < -float64(int64(1)<<max(size-1, 0)) {
+		return 0, fmt.Errorf("%.0f does not fit into the %d bits that the device has for it", v, f.Size)
 	}
 	return int64(v), nil
 }

@@ -163,7 +163,7 @@ func TestPhysical(t *testing.T) {
 		if got := test.field.Physical(test.raw); math.Abs(got-test.want) > 1e-12*math.Abs(test.want) {
 			t.Errorf("%s: Physical(%d) = %v; want %v", test.name, test.raw, got, test.want)
 		}
-		test.field.Flags = 2
+		test.field.Flags, test.field.Size = 2, 32
 		if back, err := test.field.ToLogical(test.want); err != nil || back != test.raw {
 			t.Errorf("%s: ToLogical(%v) = %d, %v; want %d", test.name, test.want, back, err, test.raw)
 		}
@@ -171,17 +171,19 @@ func TestPhysical(t *testing.T) {
 }
 
 func TestToLogical(t *testing.T) {
-	f := Field{LogMin: -1, LogMax: 100, Flags: 0xA2}
+	f := Field{Size: 8, LogMax: 100, Flags: 0xA2}
 	for _, test := range []struct {
 		v    float64
 		want int64
-	}{{-1, -1}, {-5, -1}, {99.6, 100}, {1e9, 100}, {20, 20}} {
+	}{{-1, -1}, {99.6, 100}, {200, 200}, {20, 20}} {
 		if got, err := f.ToLogical(test.v); err != nil || got != test.want {
 			t.Errorf("ToLogical(%v) = %d, %v; want %d", test.v, got, err, test.want)
 		}
 	}
-	if _, err := f.ToLogical(math.NaN()); err == nil {
-		t.Error("ToLogical(NaN) gives no error")
+	for _, v := range []float64{math.NaN(), math.Inf(1), 256, -129, 1e30} {
+		if got, err := f.ToLogical(v); err == nil {
+			t.Errorf("ToLogical(%v) = %d; want an error", v, got)
+		}
 	}
 	f.Flags = flagConstant
 	if _, err := f.ToLogical(1); !errors.Is(err, ErrReadOnly) {

@@ -102,6 +102,10 @@ func (w *Walker) sent(a *active, s Step, first bool, param string) (Value, error
 		}
 		text = strconv.FormatFloat(n, 'f', -1, 64)
 	}
+	text, err := a.round(text)
+	if err != nil {
+		return Value{}, err
+	}
 	n, err := w.inverse(a, s.As, text)
 	if err != nil {
 		return Value{}, err

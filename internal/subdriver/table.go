@@ -155,7 +155,7 @@ type Row struct {
 	If     *Expr // the row holds only if it is true
 	Allow  *Expr // what must hold to write value
 	Class  []string
-	Step   int // of a setting: it is rounded up to a multiple
+	Step   int // of a setting or command: what is written is rounded up to a multiple
 
 	Default string
 	Poll    Poll

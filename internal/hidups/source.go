@@ -1,0 +1,337 @@
+package hidups
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"gonut/internal/driver"
+	"gonut/internal/hid"
+	"gonut/internal/subdriver"
+	transport "gonut/internal/transport/hid"
+)
+
+// A source reads and writes the fields of one device for the walk. Fields of one
+// report cost one transfer.
+type source struct {
+	conn  transport.Conn
+	desc  *hid.Descriptor
+	table *subdriver.Table
+	log   *slog.Logger
+
+	cache         hid.Cache // feature reports
+	inputs        hid.Cache // what came over the interrupt pipe
+	refs          []ref
+	index         map[refKey]subdriver.Ref
+	interruptOnly bool
+	maxReport     bool // ask for more than the report is long
+	skip          map[byte]bool
+	texts         map[int]string // of string descriptors, by index
+	failures      int            // reports that could not be read in the last walk
+	successes     int
+}
+
+type refKey struct {
+	text string
+	form subdriver.Form
+}
+
+// A ref is a field, in the form that a row wants it.
+type ref struct {
+	field hid.Field
+	form  subdriver.Form
+	raw   bool // by report and bits, not by the descriptor
+	whole bool // all bytes of the report
+}
+
+var errPending = errors.New("the device has not said it yet")
+
+func newSource(conn transport.Conn, desc *hid.Descriptor, table *subdriver.Table, log *slog.Logger) *source {
+	return &source{
+		conn: conn, desc: desc, table: table, log: log,
+		index: map[refKey]subdriver.Ref{}, skip: map[byte]bool{}, texts: map[int]string{},
+	}
+}
+
+// Resolve implements subdriver.Source. Texts are usage paths, or "report:4a" for a
+// whole report and "report:4a@8+16" for 16 bits at bit 8 of one.
+func (s *source) Resolve(text string, form subdriver.Form) (subdriver.Ref, error) {
+	key := refKey{text, form}
+	if r, ok := s.index[key]; ok {
+		return r, nil
+	}
+	r, err := s.find(text)
+	if err != nil {
+		return 0, err
+	}
+	r.form = form
+	s.refs = append(s.refs, r)
+	n := subdriver.Ref(len(s.refs) - 1)
+	s.index[key] = n
+	return n, nil
+}
+
+func (s *source) find(text string) (ref, error) {
+	if where, ok := strings.CutPrefix(text, "report:"); ok {
+		return findReport(where)
+	}
+	path, err := hid.ParsePath(text, s.usage)
+	if err != nil {
+		return ref{}, err
+	}
+	kinds := [...]hid.Kind{hid.Feature, hid.Input, hid.Output}
+	if s.interruptOnly {
+		kinds = [...]hid.Kind{hid.Input, hid.Feature, hid.Output}
+	}
+	for _, k := range kinds {
+		if f, ok := s.desc.Find(path, k); ok {
+			return ref{field: f}, nil
+		}
+	}
+	return ref{}, fmt.Errorf("%s: %w", text, subdriver.ErrAbsent)
+}
+
+func (s *source) usage(name string) (hid.Usage, bool) {
+	c, ok := s.table.Code(name)
+	return hid.Usage(c), ok
+}
+
+// findReport reads "4a" and "4a@8+16".
+func findReport(where string) (ref, error) {
+	id, bits, partial := strings.Cut(where, "@")
+	n, err := strconv.ParseUint(id, 16, 8)
+	r := ref{raw: true, whole: !partial, field: hid.Field{Report: byte(n), Kind: hid.Feature, Size: 8}}
+	if partial && err == nil {
+		offset, size, _ := strings.Cut(bits, "+")
+		var e1, e2 error
+		r.field.Offset, e1 = strconv.Atoi(offset)
+		r.field.Size, e2 = strconv.Atoi(size)
+		err = errors.Join(e1, e2)
+		if r.field.Size < 1 || r.field.Size > 32 || r.field.Offset < 0 || r.field.Offset > 2048 {
+			err = errors.Join(err, errors.New("no such bits"))
+		}
+		r.field.LogMax = 1<<min(max(r.field.Size, 1), 32) - 1
+	}
+	if err != nil {
+		return ref{}, fmt.Errorf("report:%s: want report:ID or report:ID@BIT+BITS: %w", where, err)
+	}
+	return r, nil
+}
+
+// Read implements subdriver.Source. Every report is asked for once; in a walk in
+// which none of them answers the device is gone.
+func (s *source) Read(ctx context.Context, refs []subdriver.Ref) ([]subdriver.Value, error) {
+	type answer struct {
+		data []byte
+		err  error
+	}
+	answers := map[byte]answer{}
+	s.failures, s.successes = 0, 0
+	values := make([]subdriver.Value, len(refs))
+	for i, n := range refs {
+		r := &s.refs[n]
+		a, ok := answers[r.field.Report]
+		if !ok {
+			a.data, a.err = s.report(ctx, r)
+			answers[r.field.Report] = a
+			if err := s.fatal(ctx, a.err); err != nil {
+				return nil, err
+			}
+		}
+		if a.err != nil {
+			values[i].Err = a.err
+			continue
+		}
+		values[i] = s.value(ctx, r, a.data)
+	}
+	if s.failures > 0 && s.successes == 0 {
+		return nil, fmt.Errorf("read %d reports: not one of them was answered: %w", s.failures, driver.ErrGone)
+	}
+	return values, nil
+}
+
+// fatal returns an error if the walk is over: nothing of the device can be had any
+// more.
+func (s *source) fatal(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, transport.ErrGone), errors.Is(err, transport.ErrPermission), errors.Is(err, transport.ErrBusy):
+		return fmt.Errorf("%w: %w", driver.ErrGone, err)
+	case ctx.Err() != nil:
+		return fmt.Errorf("read reports: %w", ctx.Err())
+	}
+	return nil
+}
+
+// report reads one report and stores it.
+func (s *source) report(ctx context.Context, r *ref) ([]byte, error) {
+	f := &r.field
+	if s.interruptOnly || f.Kind == hid.Input || s.skip[f.Report] {
+		if data := s.inputs.Last(f.Report); data != nil {
+			return data, nil
+		}
+		if s.skip[f.Report] {
+			return nil, subdriver.ErrAbsent
+		}
+		return nil, errPending
+	}
+	return s.fetch(ctx, f.Report)
+}
+
+// fetch asks the device for a feature report. A report that it refuses does not
+// exist.
+func (s *source) fetch(ctx context.Context, id byte) ([]byte, error) {
+	length := s.desc.Length(id)
+	buf := make([]byte, max(length, 1))
+	if s.maxReport || length == 0 {
+		buf = make([]byte, max(length, 64))
+	}
+	n, err := s.get(ctx, id, buf)
+	switch {
+	case errors.Is(err, transport.ErrStall):
+		s.successes++ // it answered, if only by refusing
+		return nil, fmt.Errorf("%w: %w", subdriver.ErrAbsent, err)
+	case err != nil:
+		s.failures++
+		s.log.Debug("a report could not be read", "report", fmt.Sprintf("%#02x", id), "error", err)
+		return nil, err
+	}
+	s.successes++
+	if length == 0 {
+		length = n
+	}
+	return s.cache.Store(id, buf[:n], length, time.Now()), nil
+}
+
+// get reads a report so that byte 0 is the id even if reports have none.
+func (s *source) get(ctx context.Context, id byte, buf []byte) (int, error) {
+	if id != 0 {
+		return s.conn.Get(ctx, transport.Feature, id, buf)
+	}
+	if len(buf) < 2 {
+		return 0, transport.ErrStall
+	}
+	n, err := s.conn.Get(ctx, transport.Feature, 0, buf[1:])
+	return n + 1, err
+}
+
+// value takes a field out of its report.
+func (s *source) value(ctx context.Context, r *ref, data []byte) subdriver.Value {
+	switch r.form {
+	case subdriver.Bytes:
+		if len(data) < 2 {
+			return subdriver.Value{Err: errPending}
+		}
+		return subdriver.Value{Bytes: append([]byte(nil), data[1:]...)}
+	case subdriver.Index:
+		return s.text(ctx, r, data)
+	}
+	logical, ok := r.field.Logical(data)
+	if !ok {
+		return subdriver.Value{Err: subdriver.ErrAbsent}
+	}
+	v := subdriver.Value{Unknown: r.field.AllOnes(data) || r.field.Null(data)}
+	if r.form == subdriver.Raw || r.raw {
+		v.Number = float64(logical)
+	} else {
+		v.Number = r.field.Physical(logical)
+	}
+	return v
+}
+
+// text reads the string descriptor that a field names. Strings do not change while
+// a device is plugged in.
+func (s *source) text(ctx context.Context, r *ref, data []byte) subdriver.Value {
+	n, ok := r.field.Logical(data)
+	if !ok || n <= 0 || n > 255 {
+		return subdriver.Value{IsText: true}
+	}
+	if t, ok := s.texts[int(n)]; ok {
+		return subdriver.Value{IsText: true, Text: t}
+	}
+	t, err := s.conn.String(ctx, int(n))
+	if err != nil {
+		s.log.Debug("a text could not be read", "index", n, "error", err)
+		if !errors.Is(err, transport.ErrStall) {
+			return subdriver.Value{Err: err}
+		}
+	}
+	s.texts[int(n)] = t
+	return subdriver.Value{IsText: true, Text: t}
+}
+
+// Write implements subdriver.Source: it changes the bits of the field in the
+// report as it was last seen and sends all of it.
+func (s *source) Write(ctx context.Context, n subdriver.Ref, v subdriver.Value) error {
+	r := &s.refs[n]
+	f := &r.field
+	if r.whole || v.IsText {
+		return fmt.Errorf("report %#02x: %w: only numbers can be written to a field", f.Report, driver.ErrInvalid)
+	}
+	logical, err := f.ToLogical(v.Number)
+	if r.form == subdriver.Raw || r.raw {
+		logical, err = f.Fit(v.Number)
+	}
+	if err != nil {
+		return fmt.Errorf("report %#02x: %w: %w", f.Report, driver.ErrInvalid, err)
+	}
+	length := max(s.desc.Length(f.Report), (f.Offset+8+f.Size+7)/8)
+	last := s.cache.Last(f.Report)
+	if last == nil && !s.interruptOnly {
+		last, _ = s.fetch(ctx, f.Report) // a report that can only be written begins with zeros
+	}
+	data := make([]byte, length)
+	copy(data, last)
+	data[0] = f.Report
+	f.Put(data, logical)
+	if err := s.put(ctx, f.Report, data); err != nil {
+		if e := s.fatal(ctx, err); e != nil {
+			return e
+		}
+		return err
+	}
+	s.cache.Expire()
+	return nil
+}
+
+func (s *source) put(ctx context.Context, id byte, data []byte) error {
+	if id == 0 {
+		data = data[1:]
+	}
+	return s.conn.Set(ctx, transport.Feature, id, data)
+}
+
+// pushed stores a report that came over the interrupt pipe and returns the values
+// of all rows that it concerns: those of the same path, whichever kind of report
+// they are read from otherwise.
+func (s *source) pushed(ctx context.Context, data []byte) map[subdriver.Ref]subdriver.Value {
+	if !s.desc.Numbered() {
+		data = append([]byte{0}, data...)
+	}
+	length := s.desc.Length(data[0])
+	if length == 0 || len(data) < 2 {
+		return nil
+	}
+	whole := s.inputs.Store(data[0], data, length, time.Now())
+	have := len(data) * 8
+	values := map[subdriver.Ref]subdriver.Value{}
+	for i := range s.desc.Fields {
+		f := &s.desc.Fields[i]
+		if f.Kind != hid.Input || f.Report != data[0] || f.Offset+8+f.Size > have {
+			continue
+		}
+		for n := range s.refs {
+			r := &s.refs[n]
+			if _, ok := values[subdriver.Ref(n)]; ok || r.raw || !r.field.Path.Equal(f.Path) {
+				continue
+			}
+			values[subdriver.Ref(n)] = s.value(ctx, &ref{field: *f, form: r.form}, whole)
+		}
+	}
+	return values
+}
