@@ -31,21 +31,21 @@ func NewState() *State {
 }
 
 // Apply performs the changes in one step: no reader sees half of them. Watchers
-// are told only of those that changed something.
-func (s *State) Apply(cs ...Change) {
+// are told only of those that changed something, and so is the caller.
+func (s *State) Apply(cs ...Change) (done []Change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var done []Change
 	for _, c := range cs {
 		if s.apply(c) {
 			done = append(done, c)
 		}
 	}
 	if len(done) == 0 {
-		return
+		return nil
 	}
 	s.snapshot = nil
 	s.tell(done)
+	return done
 }
 
 // tell hands changes to the watchers.

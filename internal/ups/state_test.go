@@ -360,3 +360,15 @@ func same(a, b *Snapshot) bool {
 				slices.Equal(a.Enum, b.Enum) && slices.Equal(a.Ranges, b.Ranges)
 		})
 }
+
+func TestApplyReturnsWhatChanged(t *testing.T) {
+	s := NewState()
+	s.Apply(Set("ups.load", "5"))
+	done := s.Apply(Set("ups.load", "5"), Set("ups.status", "OL"), Change{Op: DelInfo, Name: "none"})
+	if len(done) != 1 || done[0].Name != "ups.status" {
+		t.Errorf("Apply() = %v; want only the change of ups.status", done)
+	}
+	if done = s.Apply(Set("UPS.Status", "ol")); done != nil {
+		t.Errorf("Apply() of what is so already = %v; want nil", done)
+	}
+}
