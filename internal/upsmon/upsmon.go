@@ -150,6 +150,7 @@ type loop struct {
 	result  chan error // of that; nil when there is none to come
 	every   time.Duration
 	goodbye bool // log out from servers at the end
+	asleep  bool // the system sleeps, and said so
 	exit    *monitor.Exit
 }
 

@@ -71,7 +71,7 @@ func (m *Monitor) Units(now time.Time) []UnitView {
 			UPS: u.conf.System, Role: roleName(u.conf.Primary), PowerValue: u.conf.PowerValue,
 			Comm: u.comm.String(), Status: u.raw, Flags: u.flags.String(), Alarm: u.alarm,
 			LoggedIn: u.loggedIn, Primary: u.primary, LoginError: u.loginErr,
-			Critical: v.rule.critical(), Rule: v.rule.String(), Reason: m.reason(u, v), Timers: u.timers(now),
+			Critical: v.rule.critical(), Rule: v.rule.String(), Reason: m.reason(u, v, now), Timers: u.timers(now),
 		}
 		if !u.lastPoll.IsZero() {
 			view.Age = wait(now.Sub(u.lastPoll))

@@ -208,6 +208,7 @@ func (m *Monitor) status(u *unit, ev Status) {
 	m.others(u, fields)
 	u.promoted = false
 	u.noteNonCritical(m.now)
+	m.waitForLowBattery(u)
 	u.observe(m.now, ev.Values)
 }
 

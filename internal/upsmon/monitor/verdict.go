@@ -249,7 +249,7 @@ func (m *Monitor) explain(u *unit, v verdict) {
 	case v.rule == RuleHealthy:
 		level = LevelNotice
 	}
-	m.logf(level, u.conf.System, "", "UPS [%s] %s: %s", u.conf.System, v.standing(), m.reason(u, v))
+	m.logf(level, u.conf.System, "", "UPS [%s] %s: %s", u.conf.System, v.standing(), m.reason(u, v, m.now))
 }
 
 func (v verdict) standing() string {
@@ -260,7 +260,7 @@ func (v verdict) standing() string {
 }
 
 // reason says why a UPS counts as what it does, and what it will count as.
-func (m *Monitor) reason(u *unit, v verdict) string {
+func (m *Monitor) reason(u *unit, v verdict, now time.Time) string {
 	var b strings.Builder
 	switch {
 	case v.rule == RuleCondition:
@@ -271,7 +271,7 @@ func (m *Monitor) reason(u *unit, v verdict) string {
 		b.WriteString(rules[v.rule].text)
 	}
 	if (v.rule == RulePending || v.rule == RuleWaitPrimary) && !v.next.IsZero() {
-		fmt.Fprintf(&b, "; critical in %s by rule %s unless something changes", wait(v.next.Sub(m.now)), v.then)
+		fmt.Fprintf(&b, "; critical in %s by rule %s unless something changes", wait(v.next.Sub(now)), v.then)
 		if v.then >= RuleAlarmLost && v.then <= RuleBypassLost && u.runtime >= 0 {
 			fmt.Fprintf(&b, " (it knew of %s on battery, %s are kept for the shutdown)", wait(u.runtime), wait(m.conf.Rules.Margin))
 		}
