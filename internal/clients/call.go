@@ -146,16 +146,16 @@ func (c *call) dialOptions(h netproto.Host) (upsclient.Options, error) {
 	a := c.auth.Lookup("", h.Name, h.Port)
 	tls, err := upsclient.TLSFiles{
 		CAPath: a.CertPath, CertFile: a.CertFile, Ident: a.CertIdentName, Password: string(a.CertIdentPass),
-		Verify: a.CertVerify == 1, Name: a.CertHost,
+		Verify: a.CertVerify == conf.On, Name: a.CertHost,
 	}.Load()
 	if err != nil {
 		return upsclient.Options{}, program.Exitf(1, "Error: prepare TLS: %v", err)
 	}
 	o := upsclient.Options{ConnectTimeout: c.connectTimeout(), TLS: tls, Dial: c.Dial}
 	switch a.ForceSSL {
-	case 0:
+	case conf.Off:
 		o.Security = upsclient.NoTLS
-	case 1:
+	case conf.On:
 		o.Security = upsclient.RequireTLS
 	}
 	return o, nil

@@ -75,10 +75,14 @@ func TestProgramsSpeakTLS(t *testing.T) {
 		{"CERTVERIFY = 1\nCERTPATH = " + s.ca + "\n[anywhere]\nCERTHOST = ups.example", "ups@anywhere", "in TLS\n", ""},
 		{"CERTPATH = /nonexistent", "ups@anywhere", "", "Error: prepare TLS: read certificates: "},
 		{"CERTFILE = " + s.ca, "ups@anywhere", "", "Error: prepare TLS: read key of "},
+		{"none", "ups@anywhere", "in TLS\n", ""},
 	} {
 		auth := filepath.Join(t.TempDir(), "nutauth.conf")
 		if err := os.WriteFile(auth, []byte(tt.auth+"\n"), 0o600); err != nil {
 			t.Fatal(err)
+		}
+		if tt.auth == "none" {
+			auth = "none"
 		}
 		var stdout, stderr strings.Builder
 		err := UPSC().Run(t.Context(), program.Env{

@@ -33,9 +33,19 @@ type Auth struct {
 	CertIdentPass Secret
 	SSLBackend    string // OPENSSL or NSS; kept for C's clients, means nothing to us
 	CertHost      string
-	CertVerify    int // 1 yes, 0 no, -1 not set
-	ForceSSL      int // 1 TLS only, 0 never TLS, -1 not set
+	CertVerify    Switch
+	ForceSSL      Switch // On: TLS only, Off: never TLS
 }
+
+// A Switch is on, off or not set at all.
+type Switch int8
+
+// The states of a Switch; its zero value is Unset.
+const (
+	Unset Switch = iota
+	On
+	Off
+)
 
 // maxIncludes is how deep files may include each other.
 const maxIncludes = 8
@@ -45,8 +55,7 @@ const maxIncludes = 8
 // guessing might send a password to the wrong server. An included file with a
 // relative path is looked for beside the file that names it.
 func ReadNUTAuth(path string) (NUTAuth, []Problem, error) {
-	r := authReader{}
-	r.auth.Global = unsetAuth()
+	var r authReader
 	err := r.readFile(path, scope{})
 	return r.auth, r.problems, err
 }
@@ -78,7 +87,7 @@ func FindNUTAuth(getenv func(string) string, p Paths) (path string, chosen bool)
 // Lookup returns what holds for a server: its section, completed by what holds for
 // all. With a user the section of that user there comes first.
 func (a NUTAuth) Lookup(user, host, port string) Auth {
-	found := unsetAuth()
+	var found Auth
 	for _, u := range []string{user, ""} {
 		for _, s := range a.Sections {
 			if s.User == u && strings.EqualFold(s.Host, host) && s.Port == port {
@@ -95,8 +104,6 @@ func (a NUTAuth) Lookup(user, host, port string) Auth {
 	return found.or(a.Global)
 }
 
-func unsetAuth() Auth { return Auth{CertVerify: -1, ForceSSL: -1} }
-
 // or returns a with what it lacks taken from b.
 func (a Auth) or(b Auth) Auth {
 	a.User, a.Host, a.Port = cmp.Or(a.User, b.User), cmp.Or(a.Host, b.Host), cmp.Or(a.Port, b.Port)
@@ -108,12 +115,7 @@ func (a Auth) or(b Auth) Auth {
 	a.CertIdentName = cmp.Or(a.CertIdentName, b.CertIdentName)
 	a.CertIdentPass = cmp.Or(a.CertIdentPass, b.CertIdentPass)
 	a.SSLBackend, a.CertHost = cmp.Or(a.SSLBackend, b.SSLBackend), cmp.Or(a.CertHost, b.CertHost)
-	if a.CertVerify < 0 {
-		a.CertVerify = b.CertVerify
-	}
-	if a.ForceSSL < 0 {
-		a.ForceSSL = b.ForceSSL
-	}
+	a.CertVerify, a.ForceSSL = cmp.Or(a.CertVerify, b.CertVerify), cmp.Or(a.ForceSSL, b.ForceSSL)
 	return a
 }
 
@@ -207,9 +209,7 @@ func (r *authReader) open(l line, title string) (scope, error) {
 			return scope{section: i + 1}, nil
 		}
 	}
-	s := unsetAuth()
-	s.User, s.Host, s.Port, s.Username = user, host, port, user
-	r.auth.Sections = append(r.auth.Sections, s)
+	r.auth.Sections = append(r.auth.Sections, Auth{User: user, Host: host, Port: port, Username: user})
 	return scope{section: len(r.auth.Sections)}, nil
 }
 
@@ -314,7 +314,7 @@ func (l line) authKey(a *Auth) {
 		*p = v
 		return
 	}
-	switches := map[string]*int{"CERTVERIFY": &a.CertVerify, "FORCESSL": &a.ForceSSL}
+	switches := map[string]*Switch{"CERTVERIFY": &a.CertVerify, "FORCESSL": &a.ForceSSL}
 	if p := switches[set.Name]; p != nil {
 		*p = l.authSwitch(set)
 		return
@@ -324,13 +324,13 @@ func (l line) authKey(a *Auth) {
 	l.warn("unknown key %s%s; the line is ignored", set.Name, hint(set.Name, known))
 }
 
-func (l line) authSwitch(set Setting) int {
+func (l line) authSwitch(set Setting) Switch {
 	switch strings.ToLower(set.Value) {
 	case "on", "yes", "true", "1":
-		return 1
+		return On
 	case "off", "no", "false", "0":
-		return 0
+		return Off
 	}
 	l.warn("%s is on or off and not %q; the line is ignored", set.Name, set.Value)
-	return -1
+	return Unset
 }

@@ -95,13 +95,13 @@ FORCESSL = off
 		t.Fatal(err)
 	}
 	want := NUTAuth{
-		Global: Auth{Username: "everybody", CertPath: "/etc/ca", CertVerify: -1, ForceSSL: 1},
+		Global: Auth{Username: "everybody", CertPath: "/etc/ca", ForceSSL: On},
 		Sections: []Auth{
 			{Host: "host", Port: "3493", Username: "mon", Password: "a b=#", HasPassword: true,
 				CertFile: "own.pem", CertIdentName: "me", CertIdentPass: "hush", CertHost: "ups.example",
-				SSLBackend: "OPENSSL", CertVerify: -1, ForceSSL: -1},
+				SSLBackend: "OPENSSL"},
 			{User: "bob", Host: "host", Port: "3493", Username: "bob", Password: "pw", HasPassword: true,
-				CertVerify: -1, ForceSSL: 0},
+				ForceSSL: Off},
 		},
 	}
 	if d := cmp.Diff(want, a); d != "" {
@@ -123,10 +123,10 @@ FORCESSL = off
 	}
 
 	got := a.Lookup("", "HOST", "3493")
-	if got.Username != "mon" || got.CertPath != "/etc/ca" || got.ForceSSL != 1 {
+	if got.Username != "mon" || got.CertPath != "/etc/ca" || got.ForceSSL != On {
 		t.Errorf("Lookup(HOST) = %+v; want the section, completed by what holds for all", got)
 	}
-	if got := a.Lookup("bob", "host", "3493"); got.Username != "bob" || got.ForceSSL != 0 || got.CertFile != "own.pem" {
+	if got := a.Lookup("bob", "host", "3493"); got.Username != "bob" || got.ForceSSL != Off || got.CertFile != "own.pem" {
 		t.Errorf("Lookup(bob, host) = %+v; want bob's section, then the host's", got)
 	}
 	if got := a.Lookup("", "host", "99"); got.Username != "everybody" || got.HasPassword {
@@ -232,10 +232,10 @@ func TestNUTAuthSample(t *testing.T) {
 		"nutauth.conf":         example.ReplaceAllString(string(text), "$1"),
 		"garage-password.conf": "PASS = x\n",
 	}))
-	if err != nil || problems != nil || len(a.Sections) != 3 || a.Global.ForceSSL != 1 {
+	if err != nil || problems != nil || len(a.Sections) != 3 || a.Global.ForceSSL != On {
 		t.Errorf("sample = %+v, %v, %v; want three sections and no problem", a, problems, err)
 	}
-	if got := a.Lookup("", "nas.example", "3493"); got.Password != "change me" || got.CertPath == "" || got.CertVerify != 1 {
+	if got := a.Lookup("", "nas.example", "3493"); got.Password != "change me" || got.CertPath == "" || got.CertVerify != On {
 		t.Errorf("Lookup(nas.example) = %+v; want the sample's section", got)
 	}
 }
