@@ -242,7 +242,7 @@ func TestNUTAuthSample(t *testing.T) {
 
 // Without a file nothing is decided: TLS is tried and certificates are not refused.
 func TestNUTAuthZero(t *testing.T) {
-	if a := (NUTAuth{}).Lookup("", "host", "3493"); a.ForceSSL != -1 || a.CertVerify != -1 {
-		t.Errorf("Lookup in no file = ForceSSL %d, CertVerify %d; want -1, -1", a.ForceSSL, a.CertVerify)
+	if a := (NUTAuth{}).Lookup("", "host", "3493"); a.ForceSSL != Unset || a.CertVerify != Unset {
+		t.Errorf("Lookup in no file = ForceSSL %d, CertVerify %d; want neither set", a.ForceSSL, a.CertVerify)
 	}
 }

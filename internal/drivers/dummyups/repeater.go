@@ -91,13 +91,13 @@ func readAuth(v driver.Values, h netproto.Host, log *slog.Logger) (conf.Auth, er
 func dialOptions(a conf.Auth) (upsclient.Options, error) {
 	tls, err := upsclient.TLSFiles{
 		CAPath: a.CertPath, CertFile: a.CertFile, Ident: a.CertIdentName, Password: string(a.CertIdentPass),
-		Verify: a.CertVerify == 1, Name: a.CertHost,
+		Verify: a.CertVerify == conf.On, Name: a.CertHost,
 	}.Load()
 	o := upsclient.Options{TLS: tls}
 	switch a.ForceSSL {
-	case 0:
+	case conf.Off:
 		o.Security = upsclient.NoTLS
-	case 1:
+	case conf.On:
 		o.Security = upsclient.RequireTLS
 	}
 	return o, err
