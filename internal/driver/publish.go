@@ -14,9 +14,10 @@ func (l *loop) publish(depth Depth, u *Update) {
 	if u.keep {
 		u.status, u.alarms, u.buzzwords = l.last.status, l.last.alarms, l.last.buzzwords
 	}
-	u.status = append(u.status, u.takeStatus()...)
+	tokens, explicit := u.takeStatus()
+	u.status = append(u.status, tokens...)
 	l.last = Update{status: u.status, alarms: u.alarms, buzzwords: u.buzzwords}
-	cs := l.statusChanges(u)
+	cs := l.statusChanges(u, explicit)
 	cs = append(cs, u.changes...)
 	if depth == Init {
 		cs = append(cs, l.vanished(u)...)
@@ -46,20 +47,20 @@ func (l *loop) publish(depth Depth, u *Update) {
 }
 
 // takeStatus removes the settings of ups.status from an update and returns the
-// last one: tokens by another name.
-func (u *Update) takeStatus() (tokens []string) {
+// last one, if there is any: tokens by another name.
+func (u *Update) takeStatus() (tokens []string, ok bool) {
 	u.changes = slices.DeleteFunc(u.changes, func(c ups.Change) bool {
 		if c.Op != ups.SetInfo || !strings.EqualFold(c.Name, ups.StatusName) {
 			return false
 		}
-		tokens = c.Args
+		tokens, ok = c.Args, true
 		return true
 	})
-	return tokens
+	return tokens, ok
 }
 
 // statusChanges composes ups.alarm, ups.status and the buzzwords of a poll.
-func (l *loop) statusChanges(u *Update) []ups.Change {
+func (l *loop) statusChanges(u *Update, explicit bool) []ups.Change {
 	var cs []ups.Change
 	alarm, truncated := Alarms(u.alarms)
 	if truncated {
@@ -84,8 +85,9 @@ func (l *loop) statusChanges(u *Update) []ups.Change {
 		l.log.Warn(warning)
 	}
 	l.warning = warning
-	// What has no status, such as a PDU, does not get an empty one.
-	if _, has := l.state.Variable(ups.StatusName); has || status != "" {
+	// What has no status, such as a PDU, does not get an empty one unless the driver
+	// insists.
+	if _, has := l.state.Variable(ups.StatusName); has || explicit || status != "" {
 		cs = append(cs, ups.Set(ups.StatusName, status))
 	}
 	return append(cs, setOrDelete(ups.BuzzwordsNameTrial, Buzzwords(u.buzzwords)))

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -109,7 +110,7 @@ func chooseMode(v driver.Values) (string, error) {
 	case modeMeta:
 		return modeRepeater, nil
 	case "dummy": // what C's driver called its only mode before there were two
-		return modeOnce, nil
+		return modeLoop, nil
 	case "":
 	default:
 		return "", driver.Configf("mode = %s: there are dummy-once, dummy-loop, repeater and simulator", mode)
@@ -119,10 +120,10 @@ func chooseMode(v driver.Values) (string, error) {
 		return modeSimulator, nil
 	case strings.Contains(v.Port, "@"):
 		return modeRepeater, nil
-	case strings.HasSuffix(v.Port, ".seq"):
-		return modeLoop, nil
+	case strings.HasSuffix(v.Port, ".dev"), strings.HasPrefix(v.Port, recordingPrefix):
+		return modeOnce, nil
 	}
-	return modeOnce, nil
+	return modeLoop, nil
 }
 
 // A file is where a recording comes from.
@@ -158,11 +159,13 @@ type player struct {
 	values  map[string]*value // by lower-case name
 	order   []*value
 	alarms  []string
+	gone    []string // deleted since the last poll
 	changed bool
 }
 
 type value struct {
 	name, text string
+	given      bool // by the recording or a client
 	writable   driver.Writable
 }
 
@@ -171,6 +174,9 @@ func (p *player) start() {
 	p.set("ups.mfr", "Dummy Manufacturer")
 	p.set("ups.model", "Dummy UPS")
 	p.set("ups.status", "OL")
+	for _, v := range p.order {
+		v.given = false
+	}
 }
 
 // load reads the file, if it is another one than last time.
@@ -221,6 +227,10 @@ func (p *player) Poll(_ context.Context, d driver.Depth, u *driver.Update) error
 		return nil
 	}
 	p.changed = false
+	for _, name := range p.gone {
+		u.Delete(name)
+	}
+	p.gone = nil
 	for _, v := range p.order {
 		u.Set(v.name, v.text)
 		u.Writable(v.name, v.writable)
@@ -302,7 +312,13 @@ func (p *player) set(name, text string) {
 		p.values[key] = v
 		p.order = append(p.order, v)
 	}
-	v.text = text
+	if text == "" && v.text != "" && v.given { // so a recording takes back what comes and goes
+		delete(p.values, key)
+		p.order = slices.DeleteFunc(p.order, func(o *value) bool { return o == v })
+		p.gone = append(p.gone, v.name)
+		return
+	}
+	v.text, v.given = text, true
 	if w, ok := p.rec.writable[key]; ok {
 		v.writable = w
 	} else {

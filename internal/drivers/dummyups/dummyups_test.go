@@ -270,6 +270,51 @@ func TestAlarmCleared(t *testing.T) {
 	})
 }
 
+func TestEmptyValueTakesAVariableBack(t *testing.T) {
+	path := write(t, "x", "ups.alarm: hot\nups.serial:\nTIMER 5\nups.alarm:\nTIMER 5\n")
+	synctest.Test(t, func(t *testing.T) {
+		s := play(t, path, nil)
+		want(t, s, "ups.alarm", "hot")
+		if _, ok := s.State().Variable("ups.serial"); !ok {
+			t.Error("an empty value that was never anything else is missing")
+		}
+		time.Sleep(5100 * time.Millisecond)
+		if _, ok := s.State().Variable("ups.alarm"); ok {
+			t.Error("ups.alarm is still there")
+		}
+		time.Sleep(5 * time.Second)
+		want(t, s, "ups.alarm", "hot")
+		if got, err := s.Do(t.Context(), drvsock.Request{Set: true, Name: "ups.alarm"}); got != netproto.Handled || err != nil {
+			t.Errorf("SET ups.alarm to nothing = %d, %v", got, err)
+		}
+		if _, ok := s.State().Variable("ups.alarm"); ok {
+			t.Error("ups.alarm is still there after it was set to nothing")
+		}
+	})
+}
+
+func TestModeFollowsThePort(t *testing.T) {
+	for _, tt := range []struct {
+		name, mode string
+		loops      bool
+	}{
+		{"x.dev", "", false}, {"x.seq", "", true}, {"x.txt", "", true}, {"x.dev", "dummy-loop", true}, {"x.dev", "dummy", true}, {"x.seq", "dummy-once", false},
+	} {
+		path := write(t, tt.name, "ups.id: a\nTIMER 5\nups.id: b\nTIMER 5\n")
+		synctest.Test(t, func(t *testing.T) {
+			s := play(t, path, func(c *driver.Config) {
+				if tt.mode != "" {
+					c.Values.Set["mode"] = tt.mode
+				}
+			})
+			time.Sleep(11 * time.Second)
+			if got := s.State().Value("ups.id") == "a"; got != tt.loops {
+				t.Errorf("%s with mode %q starts over = %v; want %v", tt.name, tt.mode, got, tt.loops)
+			}
+		})
+	}
+}
+
 func TestGarbageIsToldAndTheRestServed(t *testing.T) {
 	path := write(t, "x.dev", "ups.status: OB\ngarbage\n\x00\xff\n:x\nTIMER soon\n#RW:x:FOO\n#CMD:!\nups load: 5\nups.load: 7\n")
 	var told strings.Builder
