@@ -33,6 +33,9 @@ type device struct {
 	mu      sync.Mutex            // guards what follows
 	clients map[*session]struct{} // logged in
 	conn    net.Conn              // to the driver; nil if there is none
+
+	pushing sync.Mutex // makes a change and the telling of it one step; guards watches
+	watches []*watch   // replaced, never changed
 }
 
 // The values of device.gate.
@@ -74,10 +77,15 @@ func (d *device) update(now Device, log *slog.Logger) {
 	d.info.Store(&now)
 }
 
-// remove ends the device: its mirror stops and its clients are disconnected.
+// remove ends the device: its mirror stops, and who watches it is told.
 func (d *device) remove() {
 	close(d.gone)
 	d.drop()
+	d.forgetWatches()
+}
+
+// disconnectClients cuts off the clients that are logged in to a removed device.
+func (d *device) disconnectClients() {
 	for _, c := range d.loggedIn() {
 		c.server.log.Info("disconnecting a client of a removed device", "ups", d.name, "client", c.address())
 		c.conn.Close()
@@ -237,6 +245,3 @@ func appendValue(b []byte, v *ups.Variable, fsd bool) []byte {
 	b = words.AppendEscaped(b, v.Value, netproto.MaxValue)
 	return append(b, '"')
 }
-
-// setFSD sets the latch.
-func (d *device) setFSD() { d.fsd.Store(true) }

@@ -3,6 +3,7 @@ package upsd
 import (
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,20 +33,20 @@ func TestWrongPasswordsCostTime(t *testing.T) {
 		c.want("FSD fake", "OK FSD-SET")
 
 		// Who must wait too long is cut off.
-		cut := 0
+		var cut atomic.Int32
 		for range 30 {
 			c := w.dial()
 			c.send("USERNAME admin\nPASSWORD wrong\n")
 			go func() {
 				c.line()
 				if c.line() == "(EOF)" {
-					cut++
+					cut.Add(1)
 				}
 			}()
 		}
 		synctest.Wait()
-		if cut < 15 || cut > 20 {
-			t.Errorf("%d of 30 guesses at once were cut off; want all but those of %v", cut, guessPatience)
+		if n := cut.Load(); n < 15 || n > 20 {
+			t.Errorf("%d of 30 guesses at once were cut off; want all but those of %v", n, guessPatience)
 		}
 		time.Sleep(5 * time.Minute)
 		begin = time.Now()

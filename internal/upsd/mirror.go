@@ -75,15 +75,13 @@ func (s *Server) follow(ctx context.Context, d *device, conn net.Conn) {
 	defer stop()
 	defer conn.Close()
 	s.log.Info("connected to the driver", "ups", d.name, "driver", d.info.Load().Driver)
-	d.state.Clear()
-	d.state.Apply(ups.Set(ups.StatusName, ups.WAIT))
+	d.begin()
 	d.setConn(conn)
-	d.gate.Store(gateOpen)
 	err := d.send([]byte(drvsock.DumpAll + "\n"))
 	if err == nil {
 		err = l.read()
 	}
-	d.gate.Store(gateClosed)
+	d.setGate(gateClosed)
 	d.setConn(nil)
 	d.state.Clear()
 	if ctx.Err() == nil {
@@ -155,7 +153,7 @@ func (l *link) look(now time.Time) {
 	if silence >= age+staleAfter || l.dumped && l.device.state.Stale() {
 		gate = gateStale
 	}
-	switch was := l.device.gate.Swap(gate); {
+	switch was := l.device.setGate(gate); {
 	case was == gateOpen && gate == gateStale:
 		l.server.log.Info("data are stale", "ups", l.device.name, "silence", silence.Round(time.Second))
 	case was == gateStale && gate == gateOpen:
@@ -208,7 +206,7 @@ func (l *link) take(m drvsock.Message) {
 // apply performs the changes that have come together, in one step.
 func (l *link) apply() {
 	if len(l.pending) > 0 {
-		l.device.state.Apply(l.pending...)
+		l.device.apply(l.pending)
 		clear(l.pending)
 		l.pending = l.pending[:0]
 	}

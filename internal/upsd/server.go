@@ -54,7 +54,8 @@ type Server struct {
 
 	mu       sync.Mutex // guards what follows and changes of table
 	sessions map[*session]struct{}
-	changed  chan struct{} // closed and replaced when table changes
+	feeds    map[*feed]struct{} // of clients that watch all devices
+	changed  chan struct{}      // closed and replaced when table changes
 }
 
 // A table is the devices at one moment; it is never changed, only replaced.
@@ -71,6 +72,7 @@ func New(c conf.UPSD, users conf.Users, log *slog.Logger) *Server {
 		key:      make([]byte, 32),
 		room:     maxDescriptors(),
 		sessions: make(map[*session]struct{}),
+		feeds:    make(map[*feed]struct{}),
 		changed:  make(chan struct{}),
 	}
 	rand.Read(s.key) // never fails
@@ -96,6 +98,13 @@ func (s *Server) SetDescriptions(t cmdvartab.Table) { s.texts.Store(&t) }
 // FSD latch; new ones come first in the list, as in C after a reload. Clients that
 // are logged in to a removed device are disconnected.
 func (s *Server) SetDevices(ds []Device) {
+	for _, d := range s.replaceDevices(ds) {
+		d.disconnectClients()
+	}
+}
+
+// replaceDevices does it but for the clients: they may be waiting for mu.
+func (s *Server) replaceDevices(ds []Device) (removed []*device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.table.Load()
@@ -113,13 +122,17 @@ func (s *Server) SetDevices(ds []Device) {
 		now, ok := keep[d.key]
 		if !ok {
 			s.log.Info("device removed from the configuration", "ups", d.name)
-			d.remove()
+			removed = append(removed, d)
 			continue
 		}
 		d.update(now, s.log)
 		list = append(list, d)
 	}
 	s.setTable(list)
+	for _, d := range removed {
+		d.remove()
+	}
+	return removed
 }
 
 func contains[V any](m map[string]V, key string) bool {
@@ -134,6 +147,11 @@ func (s *Server) setTable(list []*device) {
 		t.byName[d.key] = d
 	}
 	s.table.Store(t)
+	for f := range s.feeds {
+		for _, d := range list {
+			f.joinAll(d)
+		}
+	}
 	close(s.changed)
 	s.changed = make(chan struct{})
 }

@@ -37,6 +37,8 @@ type session struct {
 	login            *device   // nil if not logged in
 	account          *account  // who it is, if proved is current
 	proved           *accounts // the users among whom account was found
+	wish             wish      // for wantPush
+	feed             *feed     // nil if nothing is watched
 
 	heardAt atomic.Int64 // when the last complete record came: nanoseconds after Server.epoch
 	counted atomic.Bool  // login is set
@@ -51,6 +53,7 @@ const (
 	wantClose        // LOGOUT
 	wantTLS          // STARTTLS
 	wantProof        // a password that takes time to look at; the reply comes then
+	wantPush         // WATCH
 )
 
 // A verb is what to do with a request that begins with it.
@@ -78,6 +81,8 @@ var verbs = map[string]verb{
 	"PROTVER":  {do: (*session).netver},
 	"HELP":     {do: (*session).help},
 	"STARTTLS": {do: (*session).startTLS},
+	"WATCH":    {do: (*session).watch},
+	"UNWATCH":  {do: (*session).unwatch},
 }
 
 // do answers one request: it appends the reply to out. It does no I/O with the
@@ -146,7 +151,7 @@ func (s *session) answer(p, out []byte) (rest, reply []byte) {
 	if s.heard {
 		s.hear()
 	}
-	if s.wants == wantProof {
+	if s.wants == wantProof || s.wants == wantPush {
 		s.left = bytes.Clone(p)
 	}
 	if s.wants != wantNothing {
@@ -208,6 +213,8 @@ func (s *session) serve(ctx context.Context) error {
 			if err := s.proveSlowly(ctx); err != nil {
 				return err
 			}
+		case wantPush:
+			s.fulfil(s.wish)
 		case wantTLS:
 			if err := s.encrypt(ctx); err != nil {
 				return err
@@ -224,5 +231,6 @@ func (s *session) end() {
 		s.login.logout(s)
 	}
 	s.stream.Close()
+	s.endFeed()
 	s.server.forget(s)
 }

@@ -63,6 +63,7 @@ func (s *session) startTLS(_ request, out []byte) ([]byte, netproto.Error) {
 	case s.server.tls.Load() == nil:
 		return nil, netproto.ErrFeatureNotConfigured
 	}
+	s.endFeed() // nothing may come between the reply and the handshake
 	s.wants = wantTLS
 	return appendLine(out, netproto.StartTLS), ""
 }
