@@ -105,6 +105,23 @@ func FuzzUPSMon(f *testing.F) {
 	})
 }
 
+func FuzzUPSSched(f *testing.F) {
+	seed(f, "upssched.conf")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, problems, err := ParseUPSSched("f", strings.NewReader(text))
+		checkProblems(t, text, problems, err)
+		if c.DebugMin < -1 {
+			t.Errorf("ParseUPSSched(%q) = %+v, out of range", text, c)
+		}
+		for _, a := range c.At {
+			s := a.Settings
+			if a.Name == "" || a.Starts() == a.Cancels() && a.Command != "EXECUTE" || len(s.CmdScript) == 0 || s.PipeFN == "" || s.LockFN == "" {
+				t.Errorf("ParseUPSSched(%q) has the line %+v; want it complete", text, a)
+			}
+		}
+	})
+}
+
 func FuzzNUTConf(f *testing.F) {
 	seed(f, "nut.conf")
 	f.Add("A=\"b\\\nc\"'d\n'\nB=\\")

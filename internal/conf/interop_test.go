@@ -24,6 +24,8 @@ func check(path string) ([]Problem, error) {
 		_, ps, err = ReadFile(path, ParseUsers)
 	case "upsmon.conf":
 		_, ps, err = ReadFile(path, ParseUPSMon)
+	case "upssched.conf":
+		_, ps, err = ReadFile(path, ParseUPSSched)
 	case "nut.conf":
 		_, ps, err = ReadFile(path, ParseNUTConf)
 	}

@@ -19,6 +19,8 @@ func parseAny(file, text string) (problems []Problem, err error) {
 		_, problems, err = ParseUsers(file, r)
 	case "upsmon.conf":
 		_, problems, err = ParseUPSMon(file, r)
+	case "upssched.conf":
+		_, problems, err = ParseUPSSched(file, r)
 	case "nut.conf":
 		_, problems, err = ParseNUTConf(file, r)
 	}
@@ -259,6 +261,31 @@ var badLines = []struct {
 		`2: ignored after POWERDOWNFLAG: "power"; text with blanks or '=' needs quotes`,
 		`3: CERTIDENT wants 2 values and has 1; the line is ignored`}},
 
+	// upssched.conf
+	{"upssched.conf", "CMDSCRIPT s\nPIPEFN p\nAT ONBATT * EXECUTE x\n", []string{
+		`error: 3: LOCKFN must be set above the first AT line`}},
+	{"upssched.conf", "PIPEFN p\nLOCKFN l\nAT ONBATT * EXECUTE x\nCMDSCRIPT s\n", []string{
+		`error: 3: CMDSCRIPT must be set above the first AT line`}},
+	{"upssched.conf", "CMDSCRIPT s\nPIPEFN \"\"\nLOCKFN l\nAT ONBATT * EXECUTE x\n", []string{
+		`error: 4: PIPEFN must be set above the first AT line`}},
+	{"upssched.conf", "CMDSCRPT s\nAT\nAT ONBATT * START-TIMER\nPIPEFN = p\nCMDSCRIPT \"s -v\"\n", []string{
+		`1: unknown directive CMDSCRPT; did you mean CMDSCRIPT?; the line is ignored`,
+		`2: AT has no value; the line is ignored`,
+		`3: AT wants 4 values and has 3; the line is ignored`,
+		`4: PIPEFN takes its value without '='; the line is ignored`,
+		`5: CMDSCRIPT: "s -v" has blanks; write a program's arguments as words of their own, outside the quotes`}},
+	{"upssched.conf", "CMDSCRIPT s\nPIPEFN p\nLOCKFN l\nAT ONBATT * START-TIMR t 5\nAT ONBATT * start-timer t 5\nAT ONBATT * EXECUTE \"\"\nAT ONBATT * EXECUTE a b\n" +
+		"AT ONLINE * CANCEL-TIMER t x y\nAT ONBATT * START-TIMER t\nAT ONBATT * START-TIMER t soon\nAT ONBATT * START-TIMER t 3OO\nAT ONBATT * START-TIMER t -5\n", []string{
+		`4: AT: there is no command START-TIMR; did you mean START-TIMER?; the line is ignored`,
+		`5: AT: there is no command start-timer; did you mean START-TIMER?; the line is ignored`,
+		`6: AT … EXECUTE has an empty name; the line is ignored`,
+		`7: ignored after AT: "b"; text with blanks or '=' needs quotes`,
+		`8: ignored after AT: "y"; text with blanks or '=' needs quotes`,
+		`9: AT … START-TIMER t has no seconds; the timer ends at once`,
+		`10: AT wants a number and not "soon"; the line is ignored`,
+		`11: AT: "3OO" is read as 3`,
+		`12: AT … START-TIMER t: a timer of -5 seconds never starts`}},
+
 	// nut.conf
 	{"nut.conf", "MODE = standalone\nMODE= standalone\nMODE =standalone\n", []string{
 		`1: no blanks are allowed around '='; the line is ignored`,
@@ -319,7 +346,8 @@ func TestReadErrorIsTheError(t *testing.T) {
 		_, _, e3 := ParseUsers("f", broken(text))
 		_, _, e4 := ParseUPSMon("f", broken(text))
 		_, _, e5 := ParseNUTConf("f", broken(text))
-		for i, err := range []error{e1, e2, e3, e4, e5} {
+		_, _, e6 := ParseUPSSched("f", broken(text))
+		for i, err := range []error{e1, e2, e3, e4, e5, e6} {
 			if err == nil || err.Error() != "read f: disk on fire" {
 				t.Errorf("parser %d of %q gives error %v; want read f: disk on fire", i+1, text, err)
 			}

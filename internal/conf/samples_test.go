@@ -12,7 +12,7 @@ import (
 // line in effect.
 func TestSamples(t *testing.T) {
 	example := regexp.MustCompile(`(?m)^#([\tA-Z\[a-z])`) // comments have a blank after the '#'
-	for _, file := range []string{"ups.conf", "upsd.conf", "upsd.users", "upsmon.conf", "nut.conf"} {
+	for _, file := range []string{"ups.conf", "upsd.conf", "upsd.users", "upsmon.conf", "upssched.conf", "nut.conf"} {
 		text, err := os.ReadFile(filepath.Join("..", "..", "conf", file))
 		if err != nil {
 			t.Fatal(err)
