@@ -78,6 +78,7 @@ type randomUPS struct {
 	reached   bool
 	unsure    bool
 	lastGood  time.Time
+	lostAt    time.Time
 	lowSince  time.Time // since when every good poll said OB LB and no CAL; kept while lost
 	lowMaybe  time.Time // the same, or since it was heard of last before that
 	offSince  time.Time
@@ -163,6 +164,9 @@ func (w *randomWorld) poll(u *randomUPS) {
 func (w *randomWorld) tellLost(u *randomUPS) {
 	if u.unsure {
 		*u = randomUPS{conf: u.conf, status: u.status, pollAt: u.pollAt, runtime: -1}
+	}
+	if !u.lost {
+		u.lostAt = w.now
 	}
 	u.lost = true
 	w.step(Lost{UPS: u.conf.System})
@@ -449,7 +453,7 @@ func (w *randomWorld) critical(u *randomUPS) bool {
 		return true
 	case u.lost && (f.has(flagALARM) && c.AlarmCritical || f&(flagCAL|flagBYPASS) != 0) && (c.Rules.LostCommsNUT || silent > max(c.DeadTime, u.runtime-c.Rules.Margin)):
 		return true
-	case u.lost && f.has(flagOB) && !f.has(flagCAL) && silent > c.DeadTime+c.OBLBDuration+c.HostSync:
+	case u.lost && f.has(flagOB) && !f.has(flagCAL) && min(silent-c.DeadTime, w.now.Sub(u.lostAt)-second) > c.OBLBDuration+c.HostSync:
 		return true
 	case u.lowSince.IsZero():
 		return false
