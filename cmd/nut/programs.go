@@ -5,12 +5,19 @@ import (
 
 	"gonut/internal/authority"
 	"gonut/internal/clients"
+	"gonut/internal/doctor"
 	"gonut/internal/driver"
+	"gonut/internal/drivers/clone"
+	"gonut/internal/drivers/cloneoutlet"
 	"gonut/internal/drivers/dummyups"
+	"gonut/internal/drivers/failover"
+	"gonut/internal/drivers/usbhidups"
+	"gonut/internal/hidups"
 	"gonut/internal/host"
 	"gonut/internal/passwd"
 	"gonut/internal/program"
 	"gonut/internal/sandbox"
+	"gonut/internal/subdriver"
 	"gonut/internal/upsd"
 	"gonut/internal/upsdrvctl"
 	"gonut/internal/upsmon"
@@ -39,7 +46,9 @@ func groups() []group {
 		{"Drivers", driverPrograms()},
 		{"Tools", []program.Program{
 			host.Program(drivers()),
+			doctor.Program(drivers()),
 			sandbox.Program(),
+			subdriver.Program(subdriver.Families{"hid": hidups.QuirkNames()}),
 			authority.Program(),
 			passwd.Program(),
 			upsmon.WhyProgram(),
@@ -52,6 +61,10 @@ func groups() []group {
 func drivers() []driver.Driver {
 	return []driver.Driver{
 		dummyups.Driver(),
+		clone.Driver(),
+		cloneoutlet.Driver(),
+		failover.Driver(),
+		usbhidups.Driver(),
 	}
 }
 

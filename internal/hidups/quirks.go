@@ -2,6 +2,8 @@ package hidups
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +25,9 @@ func Quirks() map[string]string {
 		"mge-model":      "the model's name and class are put together from two texts",
 	}
 }
+
+// QuirkNames returns the names of all quirks.
+func QuirkNames() []string { return slices.Sorted(maps.Keys(Quirks())) }
 
 // Usages that repairs look for.
 const (

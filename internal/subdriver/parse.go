@@ -48,7 +48,8 @@ func Parse(family, name, origin string, r io.Reader, include func(name string) (
 	if p.group != nil {
 		p.fail(0, "each part that begins with each ends with end", "end is missing")
 	}
-	p.own = len(p.t.Rows)
+	p.t.rows, p.t.text = len(p.t.Rows), string(b)
+	p.t.own = slices.Concat(slices.Collect(maps.Keys(p.t.enums)), slices.Collect(maps.Keys(p.t.curves)), slices.Collect(maps.Keys(p.t.rules)))
 	p.includes()
 	p.resolve()
 	slices.SortStableFunc(p.problems, func(a, b Problem) int { return a.Line - b.Line })
@@ -63,7 +64,6 @@ type parser struct {
 	words    []string
 	uses     []useLine
 	group    *group
-	own      int // rows of the file itself
 	problems []Problem
 }
 

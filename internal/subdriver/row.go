@@ -294,7 +294,7 @@ func checkFormat(text string) error {
 // resolve checks what the table's own rows refer to; those of tables that it uses
 // were checked there.
 func (p *parser) resolve() {
-	for i := range p.own {
+	for i := range p.t.rows {
 		r := &p.t.Rows[i]
 		p.line = r.Line
 		p.refersTo(r.As)

@@ -34,10 +34,16 @@ type Table struct {
 	codes  map[string]uint32 // usages by lower-case name
 	names  map[uint32]string
 	used   []string // tables that were included
+	own    []string // enums, curves and rules of the file itself
+	rows   int      // rows of the file itself
+	text   string   // the file
 }
 
 // Data returns the value of driver.version.data: "APC HID 0.101".
 func (t *Table) Data() string { return strings.TrimSpace(t.Title + " " + t.Version) }
+
+// Text returns the file as it was read.
+func (t *Table) Text() string { return t.text }
 
 // Code returns the number of a named usage.
 func (t *Table) Code(name string) (uint32, bool) {

@@ -83,8 +83,9 @@ type active struct {
 
 // A pending group waits for the variable that says how long it is.
 type pending struct {
-	g    *group
-	rows []*Row
+	g       *group
+	rows    []*Row
+	indices []index // of the groups around it
 }
 
 // NewWalker returns a walk of t over s.
@@ -226,7 +227,9 @@ func (w *Walker) init(ctx context.Context, u *driver.Update) error {
 	if err := w.read(ctx, u, func(*active) bool { return true }, true); err != nil {
 		return err
 	}
-	for _, p := range w.groups {
+	for len(w.groups) > 0 {
+		p := w.groups[0]
+		w.groups = w.groups[1:]
 		from := len(w.rows)
 		w.expand(p)
 		fresh := w.rows[from:]
@@ -235,47 +238,42 @@ func (w *Walker) init(ctx context.Context, u *driver.Update) error {
 			return err
 		}
 	}
-	w.groups = nil
 	w.rows = slices.DeleteFunc(w.rows, func(a *active) bool { return a.dropped })
 	w.commands(u)
 	return nil
 }
 
-// expand makes the rows of a group active once per index.
+// expand makes the rows of a group active once per index. Groups inside it wait
+// for what these rows will say.
 func (w *Walker) expand(p *pending) {
-	var walk func(g *group, indices []index, rows []*Row)
-	walk = func(g *group, indices []index, rows []*Row) {
-		to := g.to
-		if g.toName != "" {
-			text := w.values[fillIndices(g.toName, indices, false)]
-			n, err := strconv.ParseFloat(text, 64)
-			if err != nil {
-				return
-			}
-			to = int(min(n, 1000))
-		}
-		if !g.cond.holds(w.env(0)) {
+	to := p.g.to
+	if p.g.toName != "" {
+		n, err := strconv.ParseFloat(w.values[fillIndices(p.g.toName, p.indices, false)], 64)
+		if err != nil {
 			return
 		}
-		for i := g.from; i <= to; i++ {
-			now := append(slices.Clone(indices), index{g, i})
-			for k := 0; k < len(rows); k++ {
-				r := rows[k]
-				if r.group == g {
-					w.activate(r, fillIndices(r.Name, now, false), fillIndices(r.Source, now, true), now)
-					continue
-				}
-				inner := childOf(r.group, g)
-				end := k
-				for end < len(rows) && rows[end].group != g && childOf(rows[end].group, g) == inner {
-					end++
-				}
-				walk(inner, now, rows[k:end])
-				k = end - 1
+		to = int(min(n, 1000))
+	}
+	if !p.g.cond.holds(w.env(0)) {
+		return
+	}
+	for i := p.g.from; i <= to; i++ {
+		now := append(slices.Clone(p.indices), index{p.g, i})
+		for k := 0; k < len(p.rows); k++ {
+			r := p.rows[k]
+			if r.group == p.g {
+				w.activate(r, fillIndices(r.Name, now, false), fillIndices(r.Source, now, true), now)
+				continue
 			}
+			inner := childOf(r.group, p.g)
+			end := k
+			for end < len(p.rows) && p.rows[end].group != p.g && childOf(p.rows[end].group, p.g) == inner {
+				end++
+			}
+			w.groups = append(w.groups, &pending{g: inner, rows: p.rows[k:end], indices: now})
+			k = end - 1
 		}
 	}
-	walk(p.g, nil, p.rows)
 }
 
 // childOf returns the group on the way from outer down to g that is next to outer.

@@ -1,0 +1,165 @@
+package subdriver
+
+import (
+	_ "embed" // names.txt
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"gonut/internal/words"
+)
+
+//go:embed names.txt
+var knownNames string
+
+// Check looks for what is allowed in a table and yet probably wrong. quirks are
+// the names that match lines of its family may use.
+func (t *Table) Check(quirks []string) []Problem {
+	c := checker{t: t, used: map[string]bool{}}
+	c.variables, c.commands = names()
+	for i := range t.Rows[:t.rows] {
+		c.row(&t.Rows[i])
+	}
+	for _, r := range t.rules {
+		if slices.Contains(t.own, r.Name) && !c.used[r.Name] {
+			c.warn(r.Line, "", "rule %s is not used", r.Name)
+		}
+	}
+	if !t.common() {
+		c.lookups()
+	}
+	for _, m := range slices.Concat(t.Matches, t.Refusals) {
+		for _, q := range m.Quirks {
+			if !slices.Contains(quirks, q) {
+				c.warn(m.Line, mean(q, quirks), "no quirk is called %q", q)
+			}
+		}
+	}
+	return c.problems
+}
+
+type checker struct {
+	t                   *Table
+	variables, commands []string
+	used                map[string]bool
+	problems            []Problem
+}
+
+func (c *checker) warn(line int, hint, format string, args ...any) {
+	c.problems = append(c.problems, Problem{File: c.t.Origin, Line: line, Col: 1, Warning: true, Text: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func (c *checker) lookups() {
+	for name, e := range c.t.enums {
+		if slices.Contains(c.t.own, name) && !c.used[name] {
+			c.warn(e.Line, "", "enum %s is not used", name)
+		}
+	}
+	for name, e := range c.t.curves {
+		if slices.Contains(c.t.own, name) && !c.used[name] {
+			c.warn(e.Line, "", "curve %s is not used", name)
+		}
+	}
+}
+
+func (c *checker) row(r *Row) {
+	c.used[r.As] = true
+	for _, f := range r.Fix {
+		c.used[f] = true
+	}
+	for _, s := range r.Steps {
+		c.used[s.As] = true
+	}
+	switch r.Kind {
+	case Var, Setting:
+		c.known(r, c.variables, "variable")
+	case Cmd:
+		c.known(r, c.commands, "command")
+	}
+	if r.Kind == Setting && r.Default == "" {
+		c.warn(r.Line, "write default=", "%s begins without a value", r.Name)
+	}
+	if r.Format != "" && r.As != "" && c.t.curves[r.As] == nil {
+		c.warn(r.Line, "leave one of them out", "format= has no effect beside as=%s", r.As)
+	}
+	for i := range c.t.Rows[:c.t.rows] {
+		o := &c.t.Rows[i]
+		if o == r {
+			break
+		}
+		if o.Kind == r.Kind && o.Name == r.Name && o.Source == r.Source && o.If == nil && r.If == nil && o.Kind == Var &&
+			slices.Equal(o.Class, r.Class) && o.group == r.group {
+			c.warn(r.Line, "leave it out", "the row of line %d provides %s of the same source already", o.Line, r.Name)
+		}
+	}
+}
+
+// known warns of a name that nobody else uses.
+func (c *checker) known(r *Row, known []string, what string) {
+	name := normal(r.Name)
+	if strings.HasPrefix(name, "experimental.") || slices.Contains(known, name) {
+		return
+	}
+	hint := "if it is new, begin it with experimental."
+	if n := words.Nearest(name, known); n != "" {
+		hint = "did you mean " + n + "?"
+	}
+	c.warn(r.Line, hint, "%s is no name of a %s that NUT knows", r.Name, what)
+}
+
+var (
+	phasePart  = regexp.MustCompile(`\bL([123]|%i)(-N|-L[123])?\b`)
+	numberPart = regexp.MustCompile(`\.(%[a-z]|\d+)(\.|$)`)
+)
+
+// normal replaces indices and phases as names.txt does.
+func normal(name string) string {
+	name = phasePart.ReplaceAllString(name, "Lx")
+	return numberPart.ReplaceAllString(name, ".N$2")
+}
+
+// names returns the names of variables and commands that NUT knows.
+func names() (variables, commands []string) {
+	for line := range strings.Lines(knownNames) {
+		kind, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch kind {
+		case "var":
+			variables = append(variables, name)
+		case "cmd":
+			commands = append(commands, name)
+		}
+	}
+	return variables, commands
+}
+
+// Check looks for devices that two tables claim without anything to choose by, and
+// for what is wrong with each table.
+func (l *Library) Check(quirks []string) []Problem {
+	problems := slices.Clone(l.Problems)
+	type claim struct {
+		t *Table
+		m *Match
+	}
+	claims := map[string][]claim{}
+	for _, t := range l.Tables {
+		problems = append(problems, t.Check(quirks)...)
+		for i := range t.Matches {
+			m := &t.Matches[i]
+			for _, id := range m.IDs {
+				claims[m.Kind+" "+id] = append(claims[m.Kind+" "+id], claim{t, m})
+			}
+		}
+	}
+	for id, cs := range claims {
+		for i, a := range cs {
+			for _, b := range cs[:i] {
+				if a.m.conditions() == 0 && b.m.conditions() == 0 {
+					problems = append(problems, Problem{File: a.t.Origin, Line: a.m.Line, Col: 1,
+						Text: fmt.Sprintf("%s is matched by %s:%d as well", id, b.t.Origin, b.m.Line), Hint: "add vendor=, product= or text="})
+				}
+			}
+		}
+	}
+	return problems
+}

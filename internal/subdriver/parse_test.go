@@ -1,0 +1,168 @@
+package subdriver
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func parse(t testing.TB, text string) (*Table, []Problem) {
+	t.Helper()
+	return Parse("hid", "test", "test.def", strings.NewReader(text), func(name string) (*Table, error) {
+		if name == "common" {
+			o, ps := Parse("hid", "common", "common.def", strings.NewReader("usage 00840004 UPS\nenum on-off 0=off 1=on\nvar ups.load UPS.Load\n"), nil)
+			if len(ps) > 0 {
+				return nil, ps[0]
+			}
+			return o, nil
+		}
+		return nil, errors.New("there is no such table")
+	})
+}
+
+func TestParseErrorsTellPlaceAndRemedy(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"vra battery.charge X", `test.def:1:1: no row begins with "vra" (did you mean var?)`},
+		{"# fine\n\nvar battery.charge", "test.def:3:5: var needs more words (write var NAME SOURCE [options])"},
+		{"var battery.charge X fromat=%.0f", `test.def:1:22: no option is called "fromat" (did you mean format?)`},
+		{"var battery.charge X format=%s", "test.def:1:29: format=%s: not a printf format"},
+		{"var battery.charge X format=", "test.def:1:28: format= has no value"},
+		{"var battery.charge X quick", `test.def:1:22: "quick" is one word too many (options are written name=value`},
+		{"var battery.charge X poll=often", "test.def:1:27: poll=often: want full, quick, written or once"},
+		{"var battery.charge X as=kelvim", "as=kelvim is neither a converter nor an enum or curve of this table (did you mean kelvin?)"},
+		{"var battery.charge X rw=sometimes", "rw=sometimes: want enum, number, MIN..MAX or the longest text's length"},
+		{"var battery.charge X rw=9..1", "not a range of whole numbers"},
+		{"var battery.type X as=string-index rw=5", "battery.type cannot be written: as=string-index or expr= has no inverse"},
+		{"var battery.type X rw=enum", "rw=enum without an enum"},
+		{"var battery.voltage X fix=none", "there is no rule none"},
+		{`var battery.voltage X expr="1 +"`, `test.def:1:28: expr=1 +: expression "1 +": want a number`},
+		{"var battery.voltage X scale=fast", "scale=fast: neither a number nor $NAME"},
+		{"var battery.voltage X valid=maybe", "valid=maybe: want any, date, MIN..MAX"},
+		{"var battery.voltage X bit=70", "bits are numbered from 0 to 62"},
+		{"flag onlien X", `test.def:1:6: no condition is called "onlien" (did you mean online?)`},
+		{"cmd load.off X", "test.def:1:1: the command says nothing that could be sent (write send=VALUE)"},
+		{"cmd load.off X send=0 wait=99", "a wait is from 0 to 10 seconds"},
+		{"then X send=1", "then follows no command"},
+		{"match usb 51d:2", `test.def:1:11: "51d:2" is not a pair of USB ids (write it as 051d:0002)`},
+		{"match bus 1", `nothing is found by "bus" (known are usb, sysoid`},
+		{"match usb 051d:0002 product=(", "error parsing regexp"},
+		{"match usb 051d:0002 colour=red", "colour=red is neither a condition nor a constant"},
+		{"usage xyz Name", `"xyz" is not a usage`},
+		{"usage 00840001 A\nusage 00840002 a", "test.def:2:16: usage a has a code already"},
+		{"enum e one=1", `"one" is not a whole number`},
+		{"enum e 1=a 1=b", "1 is in enum e already"},
+		{"enum e word", `"word" is not a pair`},
+		{"curve c 2=1 1=2", "1 is not right of the point before it"},
+		{"curve c", "the curve has no points"},
+		{"rule r when=1", "the rule lacks when= or scale="},
+		{"rule r when=1 scale=2\nrule r when=1 scale=2", "there is a rule r already"},
+		{"each outlet from=1", "each does not say where it ends"},
+		{"each outlet from=1 to=3\nvar a b", "end is missing"},
+		{"end", "end without each"},
+		{"use nonsense", "test.def:1:5: use nonsense: there is no such table"},
+		{`name "a # b"`, "test.def:1:1: unbalanced word"},
+		{"model X", "model needs more words"},
+		{"var a b " + strings.Repeat("poll=once ", 12), "more than 31 words"},
+	}
+	for _, test := range tests {
+		_, problems := parse(t, test.text)
+		if len(problems) == 0 || !strings.Contains(problems[0].Error(), test.want) {
+			t.Errorf("Parse(%q) = %v; want %q", test.text, problems, test.want)
+		}
+	}
+}
+
+func TestParse(t *testing.T) {
+	tab, problems := parse(t, `name "Test HID" 1.0 # a comment
+use common
+match usb 1234:ABCD 1234:0001 product="^X" quirk=a,b scale=0.5
+refuse usb 1234:0002 reason="it is none"
+option offdelay 60
+var battery.charge UPS.Charge format=%.0f valid=0..100 rw=0..50
+flag online/offline UPS.AC poll=quick
+alarm "Fan!" UPS.Fan
+cmd load.off UPS.Off send=0
+then UPS.On send=1 wait=0.5
+`)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if tab.Data() != "Test HID 1.0" || tab.Defaults["offdelay"] != "60" {
+		t.Errorf("Data, offdelay = %q, %q; want Test HID 1.0, 60", tab.Data(), tab.Defaults["offdelay"])
+	}
+	if m := tab.Matches[0]; len(m.IDs) != 2 || m.IDs[0] != "1234:abcd" || !m.Quirk("b") || m.Consts["scale"] != 0.5 || !m.Product.MatchString("X1") {
+		t.Errorf("match = %+v", m)
+	}
+	if r := tab.Rows[1]; r.Name != "online" || r.Off != "offline" || r.Poll != PollQuick {
+		t.Errorf("flag = %+v", r)
+	}
+	if r := tab.Rows[3]; len(r.Steps) != 2 || r.Steps[1].Wait != 0.5 {
+		t.Errorf("cmd = %+v", r)
+	}
+	if len(tab.Rows) != 5 || tab.Rows[4].Name != "ups.load" {
+		t.Errorf("%d rows, the last is %s; want 5 with ups.load of the used table last", len(tab.Rows), tab.Rows[len(tab.Rows)-1].Name)
+	}
+	if c, ok := tab.Code("ups"); !ok || c != 0x840004 || tab.CodeName(c) != "UPS" {
+		t.Errorf("Code(ups) = %#x, %t; want 0x840004 of the used table", c, ok)
+	}
+}
+
+func TestCheckWarnsOfWhatIsProbablyWrong(t *testing.T) {
+	tab, problems := parse(t, `name T 1
+match usb 1234:0001 quirk=fast
+var batery.charge UPS.A
+var battery.charge UPS.B
+var battery.charge UPS.B
+var experimental.anything UPS.C
+var outlet.7.status UPS.D
+var ups.test.result UPS.E as=on-off format=%.0f
+cmd lode.off UPS.F send=1
+enum on-off 0=off 1=on
+enum unused 0=off
+curve unused-curve 0=1 1=2
+rule unused-rule when=1 scale=2
+setting ups.delay.start UPS.G
+`)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	var got []string
+	for _, p := range tab.Check([]string{"slow"}) {
+		got = append(got, p.Error())
+		if !p.Warning {
+			t.Errorf("%v is not a warning", p)
+		}
+	}
+	all := strings.Join(got, "\n")
+	for _, want := range []string{
+		"test.def:3:1: batery.charge is no name of a variable that NUT knows (did you mean battery.charge?)",
+		"test.def:5:1: the row of line 4 provides battery.charge of the same source already",
+		"test.def:8:1: format= has no effect beside as=on-off",
+		"test.def:9:1: lode.off is no name of a command that NUT knows (did you mean load.off?)",
+		"enum unused is not used", "curve unused-curve is not used", "rule unused-rule is not used",
+		`no quirk is called "fast"`, "ups.delay.start begins without a value",
+	} {
+		if !strings.Contains(all, want) {
+			t.Errorf("Check lacks %q; it has:\n%s", want, all)
+		}
+	}
+	if len(got) != 9 {
+		t.Errorf("Check has %d warnings; want 9:\n%s", len(got), all)
+	}
+}
+
+// FuzzParse: no table may crash the parser, and one that it accepts can be checked.
+func FuzzParse(f *testing.F) {
+	lib := Load("hid", Embedded())
+	for _, t := range lib.Tables {
+		f.Add(t.Text())
+	}
+	f.Add("each a from=1 to=3\neach b to=x mark=%j\nvar outlet.%i.%j X\nend\nend\n")
+	f.Add("cmd a b send={arg} as=e or=1\nenum e 1=x\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		tab, problems := Parse("hid", "fuzz", "fuzz.def", strings.NewReader(text), nil)
+		if usable(problems) {
+			tab.Check(nil)
+		}
+	})
+}

@@ -1,0 +1,480 @@
+package subdriver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gonut/internal/driver"
+	"gonut/internal/drvsock"
+	"gonut/internal/netproto"
+)
+
+// A shelf is a Source of named values.
+type shelf struct {
+	names  []string
+	values map[string]Value
+	reads  [][]string
+	writes []string
+	err    error
+}
+
+func (s *shelf) Resolve(text string, form Form) (Ref, error) {
+	if _, ok := s.values[text]; !ok {
+		return 0, fmt.Errorf("%s: %w", text, ErrAbsent)
+	}
+	if i := slices.Index(s.names, text); i >= 0 {
+		return Ref(i), nil
+	}
+	s.names = append(s.names, text)
+	return Ref(len(s.names) - 1), nil
+}
+
+func (s *shelf) Read(_ context.Context, refs []Ref) ([]Value, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	var names []string
+	vs := make([]Value, len(refs))
+	for i, r := range refs {
+		names = append(names, s.names[r])
+		vs[i] = s.values[s.names[r]]
+	}
+	s.reads = append(s.reads, names)
+	return vs, nil
+}
+
+func (s *shelf) Write(_ context.Context, r Ref, v Value) error {
+	text := v.Text
+	if !v.IsText {
+		text = strconv.FormatFloat(v.Number, 'f', -1, 64)
+	}
+	s.writes = append(s.writes, s.names[r]+"="+text)
+	s.values[s.names[r]] = v
+	return nil
+}
+
+func (s *shelf) taken() []string {
+	w := s.writes
+	s.writes = nil
+	return w
+}
+
+// A walked device is a walker as a driver.Device.
+type walked struct{ w *Walker }
+
+func (d walked) Poll(ctx context.Context, depth driver.Depth, u *driver.Update) error {
+	err := d.w.Poll(ctx, depth, u)
+	u.Status(d.w.StatusWords()...)
+	for _, a := range d.w.Alarms() {
+		u.Alarm(a)
+	}
+	return err
+}
+func (d walked) Wake() <-chan struct{} { return nil }
+func (d walked) Command(ctx context.Context, name, param string) error {
+	return d.w.Command(ctx, name, param)
+}
+func (d walked) Set(ctx context.Context, name, value string) error { return d.w.Set(ctx, name, value) }
+func (d walked) Close() error                                      { return nil }
+
+// run walks a table over a shelf, below a session, in a bubble of fake time.
+func run(t *testing.T, table string, o Options, s *shelf, f func(t *testing.T, session *driver.Session, w *Walker)) {
+	t.Helper()
+	tab, problems := Parse("test", "test", "test.def", strings.NewReader(table), nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+		w := NewWalker(tab, s, o)
+		d := driver.Driver{Name: "test", FullEvery: 30 * time.Second, Open: func(context.Context, driver.Values, *slog.Logger) (driver.Device, error) { return walked{w}, nil }}
+		session := driver.NewSession(d, driver.NewConfig("u", "auto"), driver.Hooks{}, o.Log)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- session.Run(ctx) }()
+		synctest.Wait()
+		f(t, session, w)
+		cancel()
+		<-done
+	})
+}
+
+func numbers(ns map[string]float64) *shelf {
+	s := &shelf{values: map[string]Value{}}
+	for n, v := range ns {
+		s.values[n] = Value{Number: v}
+	}
+	return s
+}
+
+func expect(t *testing.T, s *driver.Session, want map[string]string) {
+	t.Helper()
+	for name, value := range want {
+		v, ok := s.State().Variable(name)
+		if value == "-" && ok {
+			t.Errorf("%s = %q; want it to be unknown", name, v.Value)
+		} else if value != "-" && v.Value != value {
+			t.Errorf("%s = %q; want %q", name, v.Value, value)
+		}
+	}
+}
+
+func do(t *testing.T, s *driver.Session, r drvsock.Request) netproto.Result {
+	t.Helper()
+	got, err := s.Do(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	return got
+}
+
+func TestFirstProviderWins(t *testing.T) {
+	s := numbers(map[string]float64{"b": 2, "c": 3})
+	s.values["stalled"] = Value{Err: ErrAbsent}
+	run(t, "var battery.charge a\nvar battery.charge stalled\nvar battery.charge b\nvar battery.charge c\n", Options{}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
+		expect(t, session, map[string]string{"battery.charge": "2"})
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		if last := s.reads[len(s.reads)-1]; !slices.Equal(last, []string{"b"}) {
+			t.Errorf("the last poll read %q; want only the row that won", last)
+		}
+	})
+}
+
+func TestPollClasses(t *testing.T) {
+	s := numbers(map[string]float64{"once": 1, "written": 2, "quick": 3, "full": 4, "rw": 5})
+	run(t, "var ups.a once poll=once\nvar ups.b written poll=written\nvar ups.c quick poll=quick\nvar ups.d full\nvar ups.e rw rw=10 poll=written\n", Options{}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if last := s.reads[len(s.reads)-1]; !slices.Equal(last, []string{"quick"}) {
+			t.Errorf("a quick poll read %q; want quick", last)
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if !slices.ContainsFunc(s.reads, func(r []string) bool { return slices.Equal(r, []string{"quick", "full"}) }) {
+			t.Errorf("no full poll read exactly quick and full: %q", s.reads)
+		}
+		do(t, session, drvsock.Request{Set: true, Name: "ups.e", Value: "6", HasValue: true})
+		if last := s.reads[len(s.reads)-1]; !slices.Equal(last, []string{"written", "quick", "full", "rw"}) {
+			t.Errorf("the poll after a write read %q; want all but once", last)
+		}
+		expect(t, session, map[string]string{"ups.e": "6"})
+	})
+}
+
+func TestConversionsOfRows(t *testing.T) {
+	s := numbers(map[string]float64{"n": 1234, "bits": 0b1011_0110, "neg": -1, "runtime": 65535, "odd": 7, "temp": 0x31})
+	s.values["ones"] = Value{Number: 65535, Unknown: true}
+	s.values["text"] = Value{Text: "CPS", IsText: true}
+	s.values["digit"] = Value{Text: "2", IsText: true}
+	table := `enum level 1=low 2=high
+bits words 1=A 2=B 6=C
+curve therm 0x31=-40 0x53=-30
+var ups.a n format=%.2f scale=0.01 offset=1
+var ups.b bits mask=0xf0 shift=4
+var ups.c bits bit=2
+var ups.d bits mask=0x07 as=words
+var ups.e odd as=level default=other
+var ups.f odd as=level
+var ups.g temp as=therm format=%.1f
+var ups.h n expr="value * 2 + {ups.b}"
+var ups.i n scale=$factor
+var ups.j text as=text valid=date
+var ups.k digit as=level
+var ups.l n scale=2/3 format=%.0f
+var battery.runtime runtime
+var battery.voltage neg
+var output.current neg
+var input.voltage ones
+var input.frequency ones valid=any
+var ups.load n valid=0..100
+`
+	run(t, table, Options{Consts: map[string]float64{"factor": 0.5}}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
+		expect(t, session, map[string]string{
+			"ups.a": "13.34", "ups.b": "11", "ups.c": "1", "ups.d": "B C", "ups.e": "other", "ups.f": "-", "ups.g": "-40.0",
+			"ups.h": "2479", "ups.i": "617", "ups.j": "-", "ups.k": "high", "ups.l": "823",
+			"battery.runtime": "-", "battery.voltage": "-", "output.current": "-1", "input.voltage": "-", "input.frequency": "65535", "ups.load": "-",
+		})
+	})
+}
+
+func TestValueThatBecomesUnknownIsDeleted(t *testing.T) {
+	s := numbers(map[string]float64{"v": 230})
+	run(t, "var input.voltage v rw=10\n", Options{}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
+		expect(t, session, map[string]string{"input.voltage": "230"})
+		s.values["v"] = Value{Number: 65535, Unknown: true}
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		expect(t, session, map[string]string{"input.voltage": "-"})
+		s.values["v"] = Value{Number: 231}
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		expect(t, session, map[string]string{"input.voltage": "231"})
+		if v, _ := session.State().Variable("input.voltage"); v.MaxLen != 10 {
+			t.Errorf("after it came back input.voltage is %+v; want it to be writable again", v)
+		}
+	})
+}
+
+func TestRowsThatDependOnOthersTakeTurns(t *testing.T) {
+	s := numbers(map[string]float64{"mode": 1, "a": 10, "b": 20})
+	table := "reg mode mode\nvar ups.power a if=\"{mode} == 1\"\nvar ups.power b if=\"{mode} == 2\"\n"
+	run(t, table, Options{}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
+		expect(t, session, map[string]string{"ups.power": "10", "mode": "-"})
+		for mode, want := range map[float64]string{2: "20", 3: "-", 1: "10"} {
+			s.values["mode"] = Value{Number: mode}
+			time.Sleep(31 * time.Second)
+			synctest.Wait()
+			expect(t, session, map[string]string{"ups.power": want})
+		}
+	})
+}
+
+func TestRulesAreDecidedOnceAndShown(t *testing.T) {
+	s := numbers(map[string]float64{"nominal": 24, "v": 40.5, "f": 0, "right": 25})
+	table := `rule two-thirds when="value / {battery.voltage.nominal} > 1.4" scale=2/3
+rule tenth when="value > 450 && value < 660" right="value > 45 && value < 66" scale=0.1
+var battery.voltage.nominal nominal
+var battery.voltage v fix=two-thirds format=%.1f
+var ups.a right fix=two-thirds
+var input.frequency f fix=tenth
+`
+	run(t, table, Options{}, s, func(t *testing.T, session *driver.Session, w *Walker) {
+		expect(t, session, map[string]string{"battery.voltage": "27.0", "ups.a": "25", "input.frequency": "0"})
+		s.values["v"], s.values["f"], s.values["right"] = Value{Number: 31}, Value{Number: 499}, Value{Number: 99}
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		expect(t, session, map[string]string{"battery.voltage": "20.7", "ups.a": "99", "input.frequency": "49.9"})
+		if got := fmt.Sprint(w.Corrected()); got != "map[battery.voltage:two-thirds input.frequency:tenth]" {
+			t.Errorf("Corrected = %s", got)
+		}
+	})
+}
+
+func TestFlags(t *testing.T) {
+	s := numbers(map[string]float64{"ac": 1, "cause": 4, "status": 0x18, "gone": 0, "good": 1})
+	table := `flag online/offline ac
+flag voltage-range cause on=1,2,4 off=0
+flag boost status mask=0x18 on=0x18
+flag trim status mask=0x18 on=0x08
+flag !off good
+flag !no-battery gone
+flag overload ac if="{flag.boost:0} == 0"
+flag charging status expr="value > 100"
+alarm "Too hot!" cause on=4
+status status as=mode
+enum mode 0x18=BYPASS 0=OL
+`
+	run(t, table, Options{}, s, func(t *testing.T, session *driver.Session, w *Walker) {
+		state := func() string {
+			var on []string
+			for _, f := range Flags() {
+				if w.Flag(f) {
+					on = append(on, f)
+				}
+			}
+			return strings.Join(on, " ")
+		}
+		if got := state(); got != "online no-battery boost voltage-range" {
+			t.Errorf("conditions are %q; want online no-battery boost voltage-range", got)
+		}
+		expect(t, session, map[string]string{"ups.status": "ALARM BYPASS", "ups.alarm": "Too hot!"})
+		s.values["ac"], s.values["cause"], s.values["status"], s.values["good"] = Value{}, Value{Number: 7}, Value{}, Value{}
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		// 7 is neither in on= nor in off=: nothing was learned
+		if got := state(); got != "offline no-battery off voltage-range" {
+			t.Errorf("conditions are %q; want offline no-battery off voltage-range", got)
+		}
+		expect(t, session, map[string]string{"ups.status": "OL", "ups.alarm": "-"})
+		if w.KnowsFlag("ess") || !w.KnowsFlag("boost") {
+			t.Error("KnowsFlag is wrong about ess or boost")
+		}
+	})
+}
+
+func TestGroupsRepeatTheirRows(t *testing.T) {
+	s := numbers(map[string]float64{"count": 2, "phases": 3, "o1s": 1, "o2s": 0, "o3s": 1, "p1": 230, "p2": 231, "p3": 232, "d1o1": 5, "d1o2": 6, "d2o1": 7, "devices": 2, "c1": 2, "c2": 1, "x1": 1, "o1off": 0})
+	table := `enum on-off 0=off 1=on
+each device mark=%d from=1 to=device.count
+var device.%d.outlet.count c%d
+each outlet from=1 to=device.%d.outlet.count
+var device.%d.outlet.%i.power d%do%i
+end
+end
+var outlet.count count
+var device.count devices
+var input.phases phases
+each outlet from=1 to=outlet.count
+var outlet.%i.status o%is as=on-off
+setting outlet.%i.desc o%is default="Outlet %i" rw=20
+cmd outlet.%i.load.off o%ioff send=0
+end
+each phase from=1 to=input.phases if="{input.phases} == 3"
+var input.L%i-N.voltage p%i
+end
+each never from=1 to=3 if="{input.phases} == 1"
+var ups.%i x%i
+end
+each shifted from=0 to=1 shift=1
+var ambient.%i.humidity p%i
+end
+`
+	run(t, table, Options{}, s, func(t *testing.T, session *driver.Session, w *Walker) {
+		expect(t, session, map[string]string{
+			"outlet.1.status": "on", "outlet.2.status": "off", "outlet.3.status": "-", "outlet.2.desc": "Outlet 2",
+			"input.L1-N.voltage": "230", "input.L3-N.voltage": "232", "ups.1": "-",
+			"ambient.0.humidity": "230", "ambient.1.humidity": "231", "ambient.2.humidity": "-",
+			"device.1.outlet.1.power": "5", "device.1.outlet.2.power": "6", "device.2.outlet.1.power": "7", "device.2.outlet.2.power": "-",
+		})
+		if !w.HasCommand("outlet.1.load.off") || w.HasCommand("outlet.2.load.off") {
+			t.Error("commands of groups do not follow what the device has")
+		}
+	})
+}
+
+func TestClasses(t *testing.T) {
+	s := numbers(map[string]float64{"v": 1})
+	table := "var ups.a v class=big\nvar ups.b v class=!big\nvar ups.c v class=small,big\nvar ups.d v class=big,!new\nvar ups.e v\n"
+	run(t, table, Options{Class: []string{"big", "new"}}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
+		expect(t, session, map[string]string{"ups.a": "1", "ups.b": "-", "ups.c": "1", "ups.d": "-", "ups.e": "1"})
+	})
+}
+
+func TestWrites(t *testing.T) {
+	s := numbers(map[string]float64{"scaled": 10, "enum": 1, "masked": 0xF5, "number": 5, "text": 1, "date": 33, "guarded": 0, "steps": 1, "ro": 1})
+	table := `enum level 1=low 2=high
+curve steps 1=12 2=18 3=24
+var ups.a scaled scale=0.1 format=%.1f rw=5
+var ups.b enum as=level rw=enum
+var ups.c masked mask=0x0f rw=number
+var ups.d number rw=0..9
+var ups.e date as=date rw=10
+var ups.f guarded rw=number allow="value == 0 || {ups.d} > 7"
+var ups.g steps as=steps rw=number
+var ups.h ro
+setting ups.delay.start ro default=30 rw=10 step=60
+`
+	own := Options{Setting: func(n string) string { return map[string]string{"ups.delay.start": "61"}[n] }}
+	run(t, table, own, s, func(t *testing.T, session *driver.Session, _ *Walker) {
+		expect(t, session, map[string]string{"ups.delay.start": "120"})
+		for _, test := range []struct {
+			name, value string
+			want        netproto.Result
+			wire        string
+		}{
+			{"ups.a", "2.5", netproto.Handled, "scaled=25"},
+			{"ups.a", "much", netproto.Invalid, ""},
+			{"ups.a", "123456", netproto.Invalid, ""},
+			{"ups.b", "high", netproto.Handled, "enum=2"},
+			{"ups.b", "HIGH", netproto.Handled, "enum=2"},
+			{"ups.b", "medium", netproto.Invalid, ""},
+			{"ups.c", "10", netproto.Handled, "masked=250"},
+			{"ups.d", "10", netproto.Invalid, ""},
+			{"ups.f", "1", netproto.Failed, ""},
+			{"ups.f", "0", netproto.Handled, "guarded=0"},
+			{"ups.d", "9", netproto.Handled, "number=9"},
+			{"ups.f", "1", netproto.Handled, "guarded=1"},
+			{"ups.e", "2020/05/08", netproto.Handled, "date=20648"},
+			{"ups.g", "13", netproto.Handled, "steps=2"},
+			{"ups.h", "1", netproto.Invalid, ""},
+			{"ups.none", "1", netproto.Unknown, ""},
+			{"ups.delay.start", "45", netproto.Handled, ""},
+			{"ups.delay.start", "never", netproto.Invalid, ""},
+		} {
+			got := do(t, session, drvsock.Request{Set: true, Name: test.name, Value: test.value, HasValue: true})
+			if wire := strings.Join(s.taken(), " "); got != test.want || wire != test.wire {
+				t.Errorf("set %s %s = %v, %q; want %v, %q", test.name, test.value, got, wire, test.want, test.wire)
+			}
+		}
+		expect(t, session, map[string]string{"ups.a": "2.5", "ups.b": "high", "ups.c": "10", "ups.delay.start": "60"})
+	})
+}
+
+func TestCommands(t *testing.T) {
+	s := numbers(map[string]float64{"off": 0, "on": 0, "timer": 0, "d": 20})
+	table := `var ups.delay.shutdown d
+cmd load.off off send=0
+cmd load.off on send=9
+cmd load.cycle off send=1
+then on send={ups.delay.shutdown} wait=0.5
+then timer send="{arg:7} + 1" wait=1
+cmd load.off.delay timer send=20 step=60
+cmd shutdown.return timer send="max(1, known({arg}, {ups.delay.shutdown}))" as=minsec or=0x40
+cmd shutdown.stop timer send={ups.none}
+cmd beeper.toggle on say=Q
+cmd load.on absent send=1
+`
+	run(t, table, Options{}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
+		if session.State().HasCommand("load.on") || !session.State().HasCommand("load.cycle") {
+			t.Error("commands are not those that the device has")
+		}
+		for _, test := range []struct {
+			name, param string
+			want        netproto.Result
+			wire        string
+			takes       time.Duration
+		}{
+			{"load.off", "", netproto.Handled, "off=0", 0},
+			{"load.off", "5", netproto.Handled, "off=5", 0},
+			{"load.off", "now", netproto.Invalid, "", 0},
+			{"load.cycle", "", netproto.Handled, "off=1 on=20 timer=8", 1500 * time.Millisecond},
+			{"load.off.delay", "", netproto.Handled, "timer=60", 0},
+			{"load.off.delay", "61", netproto.Handled, "timer=120", 0},
+			{"load.off.delay", "-1", netproto.Handled, "timer=-1", 0},
+			{"shutdown.return", "", netproto.Handled, "timer=84", 0},
+			{"shutdown.return", "0", netproto.Handled, "timer=65", 0},
+			{"shutdown.stop", "", netproto.Invalid, "", 0},
+			{"beeper.toggle", "", netproto.Handled, "on=Q", 0},
+			{"load.on", "", netproto.Unknown, "", 0},
+		} {
+			begun := time.Now()
+			got := do(t, session, drvsock.Request{Name: test.name, Value: test.param, HasValue: test.param != ""})
+			if wire := strings.Join(s.taken(), " "); got != test.want || wire != test.wire || time.Since(begun) != test.takes {
+				t.Errorf("%s %s = %v, %q after %v; want %v, %q after %v", test.name, test.param, got, wire, time.Since(begun), test.want, test.wire, test.takes)
+			}
+		}
+	})
+}
+
+func TestErrorOfTheSourceEndsTheWalk(t *testing.T) {
+	s := numbers(map[string]float64{"v": 1})
+	run(t, "var ups.a v\n", Options{}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
+		s.err = errors.New("cable")
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		if !session.State().Stale() {
+			t.Error("data are not stale although the source failed")
+		}
+		s.err = nil
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if session.State().Stale() {
+			t.Error("data stay stale although the source works again")
+		}
+	})
+}
+
+func TestPushedValues(t *testing.T) {
+	s := numbers(map[string]float64{"a": 1, "b": math.Pi})
+	run(t, "var ups.a a\nflag online/offline b\nvar ups.c b format=%.2f\n", Options{}, s, func(t *testing.T, _ *driver.Session, w *Walker) {
+		var u driver.Update
+		w.Push(map[Ref]Value{1: {Number: 0}}, &u)
+		if w.Flag("online") || !w.Flag("offline") {
+			t.Error("a pushed value did not change the condition")
+		}
+		if v, _ := w.Value("ups.c"); v != "0.00" {
+			t.Errorf("ups.c = %s; want 0.00", v)
+		}
+	})
+}
