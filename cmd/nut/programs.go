@@ -6,6 +6,7 @@ import (
 	"gonut/internal/authority"
 	"gonut/internal/clients"
 	"gonut/internal/doctor"
+	"gonut/internal/doctor"
 	"gonut/internal/driver"
 	"gonut/internal/drivers/clone"
 	"gonut/internal/drivers/cloneoutlet"
@@ -46,6 +47,7 @@ func groups() []group {
 		{"Drivers", driverPrograms()},
 		{"Tools", []program.Program{
 			host.Program(drivers()),
+			doctor.Program(drivers()),
 			doctor.Program(drivers()),
 			sandbox.Program(),
 			subdriver.Program(subdriver.Families{"hid": hidups.QuirkNames()}),
