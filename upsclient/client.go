@@ -30,6 +30,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -138,7 +139,7 @@ func (c *Client) exchange(ctx context.Context, request []string, patience int, r
 	if err := sendable(request); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(patience)*c.timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(patience)*c.timeout, os.ErrDeadlineExceeded)
 	defer cancel()
 	defer c.watch(ctx)()
 
@@ -236,8 +237,11 @@ func (c *Client) arm(ctx context.Context, op Op) error {
 
 // connError wraps what went wrong with the connection.
 func (c *Client) connError(ctx context.Context, op Op, err error) error {
-	if errors.Is(ctx.Err(), context.Canceled) {
-		err = context.Canceled
+	if ctx.Err() != nil {
+		err = ctx.Err()
+		if context.Cause(ctx) == os.ErrDeadlineExceeded { // our patience, not the caller's
+			err = os.ErrDeadlineExceeded
+		}
 	}
 	return &ConnError{Op: op, Addr: c.addr, Err: err}
 }

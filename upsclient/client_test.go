@@ -296,6 +296,23 @@ func TestContextInterrupts(t *testing.T) {
 	})
 }
 
+func TestContextDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		go io.Copy(io.Discard, theirs)
+		c := upsclient.New(ours, upsclient.Options{})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := c.ListVars(ctx, "fake")
+		var lost *upsclient.ConnError
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &lost) || !lost.Timeout() || time.Since(start) != 2*time.Second {
+			t.Errorf("ListVars = %v after %v; want context.DeadlineExceeded after 2s", err, time.Since(start))
+		}
+	})
+}
+
 // A line a second keeps each line's deadline; the list as a whole has one too.
 func TestDrippingList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -49,8 +49,8 @@ const (
 )
 
 // A ConnError reports that a connection could not be made or was lost. Err is
-// io.EOF if the server closed it, and one that says Timeout if it was silent for
-// too long.
+// io.EOF if the server closed it, os.ErrDeadlineExceeded if it was silent for too
+// long, and the context's error if that ended first.
 type ConnError struct {
 	Op   Op
 	Addr string

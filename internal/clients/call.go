@@ -8,6 +8,7 @@
 package clients
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -40,10 +41,11 @@ Else:
   -h         print this help
 `
 
-// A call is one run of a client program.
+// A call is one run of a client program. Its Stdout is buffered: finish flushes it.
 type call struct {
 	program.Env
 	name string
+	buf  *bufio.Writer
 	help string
 	log  *slog.Logger
 	out  *daemon.Log
@@ -59,7 +61,17 @@ type call struct {
 
 func newCall(e program.Env, name, help string) *call {
 	out := daemon.NewLog(name, e)
-	return &call{Env: e, name: name, help: help, out: out, log: out.Logger()}
+	buf := bufio.NewWriter(e.Stdout)
+	e.Stdout = buf
+	return &call{Env: e, name: name, buf: buf, help: help, out: out, log: out.Logger()}
+}
+
+// finish writes what is left of the output. Output that went nowhere, as on a full
+// disk, is an error.
+func (c *call) finish(err *error) {
+	if werr := c.buf.Flush(); werr != nil && *err == nil {
+		*err = program.Exitf(1, "Error: write output: %w", werr)
+	}
 }
 
 // options handles the options that all clients have and hands the others to take.

@@ -4,7 +4,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -347,4 +349,28 @@ func TestSilentServer(t *testing.T) {
 			t.Errorf("upsc = %+v after %v; want Server disconnected after 5s", got, time.Since(start))
 		}
 	})
+}
+
+// A fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestOutputThatGoesNowhere(t *testing.T) {
+	for _, p := range []program.Program{UPSC(), UPSRW(), UPSLog()} {
+		f := &fakeServer{answers: defaultAnswers()}
+		f.answers["LIST RW ups"] = "BEGIN LIST RW ups\nRW ups a.b \"1\"\nEND LIST RW ups"
+		args := []string{p.Name, "ups"}
+		if p.Name == "upslog" {
+			args = []string{p.Name, "-F", "-d", "1", "-u", strconv.Itoa(os.Getuid()), "-p", filepath.Join(t.TempDir(), "pid"), "-s", "ups", "-l", "-"}
+		}
+		var stderr strings.Builder
+		err := p.Run(t.Context(), program.Env{
+			Args: args, Stdout: fullDisk{}, Stderr: &stderr, Dial: f.dial,
+			Getenv: func(string) string { return "" },
+		})
+		if code := program.Code(err, &stderr); code != 1 || !strings.Contains(stderr.String(), "write output: no space left") {
+			t.Errorf("%s to a full disk ends with %d, %q; want 1 and the reason", p.Name, code, stderr.String())
+		}
+	}
 }

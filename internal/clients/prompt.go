@@ -39,6 +39,7 @@ func (c *call) readLine() (string, error) {
 // ask prints a question and reads a line.
 func (c *call) ask(question string) (string, error) {
 	fmt.Fprint(c.Stdout, question)
+	c.buf.Flush()
 	return c.readLine()
 }
 

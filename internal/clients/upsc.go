@@ -42,8 +42,9 @@ type upsc struct {
 	inObject   bool // an error in JSON has lines, as an object has
 }
 
-func runUPSC(ctx context.Context, e program.Env) error {
+func runUPSC(ctx context.Context, e program.Env) (err error) {
 	u := &upsc{call: newCall(e, "upsc", upscHelp)}
+	defer u.finish(&err)
 	operands, done, err := u.options("jlLc", func(o program.Option) error {
 		switch o.Letter {
 		case 'j':

@@ -27,8 +27,9 @@ func UPSCmd() program.Program {
 	}
 }
 
-func runUPSCmd(ctx context.Context, e program.Env) error {
+func runUPSCmd(ctx context.Context, e program.Env) (err error) {
 	r := &order{call: newCall(e, "upscmd", upscmdHelp), limit: 10 * time.Second}
+	defer r.finish(&err)
 	list := false
 	operands, done, err := r.options("l"+orderOptions, func(o program.Option) error {
 		if o.Letter == 'l' {

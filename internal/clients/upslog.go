@@ -75,6 +75,7 @@ type upslog struct {
 	file     string
 	pairs    []logPair // as the command line has them
 
+	notify  *daemon.ServiceNotifier // nil: nobody is to be told
 	files   []*logFile
 	targets []*logTarget
 }
@@ -97,9 +98,11 @@ type logTarget struct {
 	client *upsclient.Client // nil while there is no connection
 }
 
-func runUPSLog(ctx context.Context, e program.Env) error {
+func runUPSLog(ctx context.Context, e program.Env) (err error) {
 	u := &upslog{call: newCall(e, "upslog", upslogHelp), interval: 30 * time.Second, pidName: "upslog"}
+	defer u.finish(&err)
 	u.strict = true
+	u.notify = daemon.NewServiceNotifier(e.Getenv)
 	operands, done, err := u.options("s:l:m:i:d:f:NFBp:u:", u.option)
 	if done {
 		return err
@@ -228,9 +231,12 @@ func (u *upslog) run(ctx context.Context, bg *daemon.Background) error {
 			return err
 		}
 	}
+	u.buf.Flush() // what it was started with
 	if err := bg.Ready(u.out); err != nil {
 		return err
 	}
+	u.notify.Ready("")
+	defer u.notify.Stopping("")
 	return u.loop(ctx, signals)
 }
 
@@ -408,8 +414,16 @@ func (u *upslog) loop(ctx context.Context, signals *daemon.Signals) error {
 func (u *upslog) sleep(ctx context.Context, until time.Time, signals *daemon.Signals) {
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
+	var alive <-chan time.Time
+	if d := u.notify.WatchdogInterval(); d > 0 {
+		ticker := time.NewTicker(d / 2)
+		defer ticker.Stop()
+		alive = ticker.C
+	}
 	for {
+		u.notify.Watchdog()
 		select {
+		case <-alive:
 		case <-timer.C:
 			return
 		case <-signals.User1:
@@ -443,15 +457,15 @@ func (u *upslog) write(ctx context.Context, format logFormat, facts logFacts) er
 	}
 	for i, t := range u.targets {
 		if _, err := io.WriteString(t.file.w, lines[i]+"\n"); err != nil {
-			if t.file.path == "-" {
-				return fmt.Errorf("write to standard output: %w", err)
-			}
 			u.log.Error("write to log file failed; the line is lost", "file", t.file.path, "error", err)
 		}
 		if t.client != nil && t.client.Err() != nil {
 			u.log.Debug("connection lost", "ups", t.text, "error", t.client.Err())
 			t.client = nil
 		}
+	}
+	if err := u.buf.Flush(); err != nil {
+		return fmt.Errorf("write output: %w", err)
 	}
 	return nil
 }

@@ -32,8 +32,9 @@ func UPSRW() program.Program {
 	}
 }
 
-func runUPSRW(ctx context.Context, e program.Env) error {
+func runUPSRW(ctx context.Context, e program.Env) (err error) {
 	r := &order{call: newCall(e, "upsrw", upsrwHelp), limit: 10 * time.Second}
+	defer r.finish(&err)
 	set := ""
 	operands, done, err := r.options("ls:"+orderOptions, func(o program.Option) error {
 		switch o.Letter {
