@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// clientsHost is a host with C's upsd and C's dummy-ups on files with everything
-// that clients can show.
-func clientsHost(t *testing.T) *host {
+// clientsHost is a host with a upsd and dummy-ups, C's or ours, on files with
+// everything that clients can show.
+func clientsHost(t *testing.T, ours bool) *host {
 	t.Helper()
 	h := newHost(t, map[string]string{
 		"ups.conf": `
@@ -50,9 +50,10 @@ experimental.thing: yes
 `,
 	})
 	h.env = append(h.env, "NUT_QUIET_OK_NOTRACKING=true")
-	h.start(cDriver("dummy-ups", "ups"))
-	h.start(cDriver("dummy-ups", "plain"))
-	h.start(cUPSD())
+	for _, p := range []program{cDriver("dummy-ups", "ups"), cDriver("dummy-ups", "plain"), cUPSD()} {
+		p.ours = ours
+		h.start(p)
+	}
 	h.await("ups", "ups.status", "OL CHRG")
 	h.await("plain", "ups.status", "OB LB")
 	return h
@@ -61,7 +62,11 @@ experimental.thing: yes
 // TestClientsPrintWhatCPrints runs each command with C's program and with ours.
 // Output and exit codes must be the same; of the messages those that scripts read.
 func TestClientsPrintWhatCPrints(t *testing.T) {
-	h := clientsHost(t)
+	t.Run("with C's upsd", func(t *testing.T) { compareClients(t, clientsHost(t, false)) })
+	t.Run("with our upsd", func(t *testing.T) { compareClients(t, clientsHost(t, true)) })
+}
+
+func compareClients(t *testing.T, h *host) {
 	ups, host := h.system("ups"), h.addr()
 	nobody := "ups@127.0.0.1:1"
 	admin := func(args ...string) []string { return append([]string{"-u", "admin", "-p", "secret"}, args...) }

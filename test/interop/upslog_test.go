@@ -12,7 +12,7 @@ import (
 
 // TestUPSLogWritesWhatCWrites compares lines of the log, format by format.
 func TestUPSLogWritesWhatCWrites(t *testing.T) {
-	h := clientsHost(t)
+	h := clientsHost(t, false)
 	ups := h.system("ups")
 	for _, format := range []string{
 		"", "%%|%HOST%|%HOSTX%|%host%", "%UPSHOST%|%UPSHOSTNAME%", "%VAR ups.mfr%|%VARX ups.mfr%|%var ups.mfr%",
@@ -65,7 +65,7 @@ func oneLogLine(h *host, ours bool, ups, format string) string {
 // TestUPSLogInBackground checks that our upslog leaves the terminal with a PID file
 // and removes that when it is told to end.
 func TestUPSLogInBackground(t *testing.T) {
-	h := clientsHost(t)
+	h := clientsHost(t, false)
 	log := filepath.Join(h.dir, "log")
 	r := h.run(ourProgram("upslog", asRoot("-s", h.system("ups"), "-l", log, "-i", "1", "-f", "%PID%", "-p", "mylog")...))
 	if r.code != 0 || !strings.Contains(r.stdout, "logging status of "+h.system("ups")+" to "+log+" (1s intervals)\n") {
