@@ -6,8 +6,8 @@ import (
 	"gonut/internal/authority"
 	"gonut/internal/clients"
 	"gonut/internal/doctor"
-	"gonut/internal/doctor"
 	"gonut/internal/driver"
+	"gonut/internal/drivers/apcupsdups"
 	"gonut/internal/drivers/clone"
 	"gonut/internal/drivers/cloneoutlet"
 	"gonut/internal/drivers/dummyups"
@@ -48,7 +48,6 @@ func groups() []group {
 		{"Tools", []program.Program{
 			host.Program(drivers()),
 			doctor.Program(drivers()),
-			doctor.Program(drivers()),
 			sandbox.Program(),
 			subdriver.Program(subdriver.Families{"hid": hidups.QuirkNames()}),
 			authority.Program(),
@@ -66,6 +65,7 @@ func drivers() []driver.Driver {
 		clone.Driver(),
 		cloneoutlet.Driver(),
 		failover.Driver(),
+		apcupsdups.Driver(),
 		usbhidups.Driver(),
 	}
 }

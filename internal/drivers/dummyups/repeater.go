@@ -143,24 +143,23 @@ func (r *repeater) Poll(ctx context.Context, d driver.Depth, u *driver.Update) e
 	if d != driver.Init {
 		maps.DeleteFunc(fresh, func(n string, _ bool) bool { return r.names[n] })
 	}
-	r.names = names
 	if len(fresh) > 0 {
 		if err := r.readTypes(ctx, fresh, u); err != nil {
 			return r.explain(err)
 		}
 	}
-	if d != driver.Init {
-		return nil
-	}
-	commands, err := r.client.ListCommands(ctx, r.system.UPS)
-	if err != nil {
-		return r.explain(err)
-	}
-	for _, c := range commands {
-		if !mine(c) {
-			u.Command(c)
+	if d == driver.Init {
+		commands, err := r.client.ListCommands(ctx, r.system.UPS)
+		if err != nil {
+			return r.explain(err)
+		}
+		for _, c := range commands {
+			if !mine(c) {
+				u.Command(c)
+			}
 		}
 	}
+	r.names = names // not before: what goes with an error is not published
 	return nil
 }
 
