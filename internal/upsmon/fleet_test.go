@@ -12,7 +12,8 @@ import (
 // fleetSize is the number of secondaries in TestFleet.
 const fleetSize = 50
 
-// A primary and fifty secondaries, some of them behind slow or broken links: when
+// A primary and fifty secondaries, half of them polling as C's, some behind slow or
+// broken links: when
 // the battery is low, the primary goes down last, or after HOSTSYNC, and nobody
 // stays up.
 func TestFleet(t *testing.T) {
@@ -35,7 +36,7 @@ func playFleet(w *world, seed uint64) {
 		if i%2 == 1 {
 			config += "POLLFREQ 1\nPOLLFREQALERT 1\n"
 		}
-		h := w.start(fmt.Sprintf("secondary%d", i), config)
+		h := w.startWith(fmt.Sprintf("secondary%d", i), config, Deps{PollOnly: i%4 < 2})
 		hosts = append(hosts, h)
 		time.Sleep(time.Duration(rnd.IntN(900)) * time.Millisecond)
 		if rnd.IntN(5) == 0 {

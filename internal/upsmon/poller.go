@@ -44,6 +44,8 @@ type poller struct {
 	orders orders
 	wake   chan struct{}
 
+	connected chan struct{} // holds one if there is a new connection
+
 	client   *upsclient.Client
 	loggedIn bool
 	primary  bool
@@ -62,7 +64,7 @@ type orders struct {
 }
 
 func newPoller(mc conf.Monitor, l *loop) *poller {
-	p := &poller{conf: mc, loop: l, log: l.log.With("ups", mc.System), wake: make(chan struct{}, 1)}
+	p := &poller{conf: mc, loop: l, log: l.log.With("ups", mc.System), wake: make(chan struct{}, 1), connected: make(chan struct{}, 1)}
 	p.ctx, p.cancel = context.WithCancelCause(l.inner)
 	p.system, p.badName = netproto.ParseSystem(mc.System)
 	p.orders.every = l.every
@@ -90,6 +92,9 @@ func (p *poller) take() orders {
 
 // run polls until the poller is cancelled.
 func (p *poller) run() {
+	if !p.loop.deps.PollOnly {
+		p.loop.wg.Go(p.listen)
+	}
 	defer p.hangUp()
 	p.poll()
 	last := time.Now()
@@ -265,6 +270,10 @@ func (p *poller) connect() error {
 		return err
 	}
 	p.client, p.loggedIn, p.primary, p.buzzAt = c, false, false, time.Time{}
+	select {
+	case p.connected <- struct{}{}:
+	default:
+	}
 	if c.Secure() {
 		p.log.Info("Connected to NUT server " + p.system.Host.Name + " in SSL")
 		if o.TLS == nil || !o.TLS.Verify {

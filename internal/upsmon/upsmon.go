@@ -34,6 +34,8 @@ type Deps struct {
 	// ConnectTimeout is the time for a connection; 0 means ten seconds, negative no
 	// limit.
 	ConnectTimeout time.Duration
+	// PollOnly keeps from asking servers to tell of changes.
+	PollOnly bool
 	// Notifiers deliver notifications, each those whose NOTIFYFLAG chooses it, in
 	// this order. NotifySyslog needs none: the logger does it.
 	Notifiers []Notifier

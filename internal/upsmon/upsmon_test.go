@@ -403,3 +403,32 @@ func TestHookSeesReasons(t *testing.T) {
 		}
 	})
 }
+
+// With a server that pushes, the time from OB LB to the shutdown is FINALDELAY and
+// no more than a tenth of a second; with another one a poll comes on top.
+func TestTimeToShutdown(t *testing.T) {
+	for _, tt := range []struct {
+		server string
+		most   time.Duration
+	}{
+		{"server", 100 * time.Millisecond},
+		{"oldserver", 5 * time.Second},
+	} {
+		t.Run(tt.server, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				u := newDriver("ups", "OL")
+				w.serve(tt.server, u)
+				h := w.start("host", strings.Replace(primary, "server", tt.server, 1))
+				h.link.set(func(l *link) { l.delay = time.Millisecond })
+				time.Sleep(61234 * time.Millisecond)
+				at := w.now()
+				u.status("OB LB")
+				time.Sleep(time.Minute)
+				h.wantDown(at+5*time.Second, at+5*time.Second+tt.most)
+				if tt.server != "server" && h.down() < at+5*time.Second+100*time.Millisecond {
+					t.Errorf("down %s after OB LB without push; the test proves nothing", h.down()-at)
+				}
+			})
+		})
+	}
+}

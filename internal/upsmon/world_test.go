@@ -2,6 +2,7 @@ package upsmon
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -175,6 +176,9 @@ func (w *world) serve(addr string, ds ...*driver) *server {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	if strings.HasPrefix(addr, "old") {
+		l = deafListener{l}
+	}
 	srv := &server{cancel, make(chan struct{})}
 	var wg sync.WaitGroup
 	wg.Go(func() { s.MirrorAll(ctx, func(d upsd.Device) upsd.Dialer { return byName[d.Name].dial }) })
@@ -333,4 +337,24 @@ func (c *slowConn) Write(p []byte) (int, error) {
 	}
 	time.Sleep(delay)
 	return c.Conn.Write(p)
+}
+
+// A deafListener belongs to a server that does not know WATCH.
+type deafListener struct{ net.Listener }
+
+func (l deafListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &deafConn{Conn: c}, nil
+}
+
+// A deafConn reads another word in place of WATCH.
+type deafConn struct{ net.Conn }
+
+func (c *deafConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	copy(p, bytes.Replace(p[:n], []byte("WATCH"), []byte("WITCH"), 1))
+	return n, err
 }
