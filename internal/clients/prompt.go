@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"os/user"
 	"strings"
+	"syscall"
 
 	"golang.org/x/term"
 
@@ -51,12 +53,38 @@ func (c *call) askSecret(question string) (conf.Secret, error) {
 		line, err := c.readLine()
 		return conf.Secret(line), err
 	}
-	b, err := term.ReadPassword(int(f.Fd()))
+	b, err := readUnseen(int(f.Fd()))
 	fmt.Fprintln(c.Stderr)
+	return conf.Secret(b), err
+}
+
+// readUnseen reads a line from a terminal that does not show what is typed. It
+// gives the terminal its echo back even if the user breaks off.
+func readUnseen(fd int) ([]byte, error) {
+	before, err := term.GetState(fd)
 	if err != nil {
-		return "", errNoInput
+		return nil, errNoInput
 	}
-	return conf.Secret(b), nil
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(broken)
+	var b []byte
+	typed := make(chan error, 1)
+	go func() { // reading cannot be interrupted; it ends with the program
+		var err error
+		b, err = term.ReadPassword(fd)
+		typed <- err
+	}()
+	select {
+	case err := <-typed:
+		if err != nil {
+			return nil, errNoInput
+		}
+		return b, nil
+	case <-broken:
+		term.Restore(fd, before)
+		return nil, errors.New("interrupted")
+	}
 }
 
 // loginName is the name of the user who runs the program.
