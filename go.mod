@@ -9,3 +9,5 @@ require github.com/google/go-cmp v0.7.0
 require golang.org/x/term v0.47.0
 
 require golang.org/x/crypto v0.58.0
+
+require github.com/godbus/dbus/v5 v5.2.4

@@ -44,6 +44,3 @@ func (l *loop) slept() {
 	l.step(monitor.Resumed{})
 	l.deps.Service.Ready("")
 }
-
-// systemSleep returns the Sleeper of this system, nil if it has none.
-func systemSleep() Sleeper { return nil }
