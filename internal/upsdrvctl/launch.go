@@ -18,11 +18,14 @@ import (
 // own children may still hold it.
 const outputWait = time.Second
 
+// errIncomplete means that a section cannot be started, now or later.
+var errIncomplete = errors.New("its section in ups.conf needs driver = and port =")
+
 // program returns the command that runs the driver of u: the file in the folder
 // of drivers or else this binary under the driver's name.
 func (c *controller) program(u unit, args []string) (*exec.Cmd, error) {
 	if u.driver == "" || u.port == "" {
-		return nil, errors.New("its section in ups.conf needs driver = and port =")
+		return nil, errIncomplete
 	}
 	path := filepath.Join(c.drivers, u.driver)
 	var cmd *exec.Cmd

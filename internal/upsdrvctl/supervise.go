@@ -133,7 +133,8 @@ func (k *keeper) keep(ctx context.Context) {
 func (k *keeper) run(ctx context.Context) (why string, again bool) {
 	cmd, err := k.c.program(k.u, k.c.opt.driverArgs(k.u, false))
 	if err != nil {
-		return err.Error(), true // the file may come back: an upgrade
+		// The file may come back, as during an upgrade; a line of ups.conf does not.
+		return err.Error(), !errors.Is(err, errIncomplete)
 	}
 	last := &lastLine{to: k.c.env.Stderr}
 	cmd.Stderr = last
