@@ -22,6 +22,7 @@ import (
 	"gonut/internal/upsd"
 	"gonut/internal/upsdrvctl"
 	"gonut/internal/upsmon"
+	"gonut/internal/upssched"
 )
 
 // A group is some programs under a title, in the order in which nut lists them.
@@ -36,6 +37,7 @@ func groups() []group {
 		{"Servers and monitors", []program.Program{
 			upsd.Program(),
 			upsmon.Program(),
+			upssched.Program(),
 			upsdrvctl.Program(isDriver),
 		}},
 		{"Clients", []program.Program{
@@ -49,6 +51,7 @@ func groups() []group {
 			host.Program(drivers()),
 			doctor.Program(drivers()),
 			sandbox.Program(),
+			usbhidups.LearnProgram(),
 			subdriver.Program(subdriver.Families{"hid": hidups.QuirkNames()}),
 			authority.Program(),
 			passwd.Program(),
