@@ -1,7 +1,7 @@
 // Package upsclient talks to upsd, the data server of Network UPS Tools, over
 // its network protocol: it lists devices and their variables, reads and sets
-// them, runs instant commands and takes part in forced shutdowns. It works with
-// every upsd since 2.2, C NUT's as well as ours.
+// them, runs instant commands and takes part in forced shutdowns. It speaks version
+// 1.3 of the protocol, as C NUT's upsd does.
 //
 // Dial connects, with TLS if both sides want it; New takes a connection that
 // somebody else made. Values stay text, as on the wire: "12.30" is never turned
