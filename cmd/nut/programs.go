@@ -12,6 +12,7 @@ import (
 	"gonut/internal/drivers/cloneoutlet"
 	"gonut/internal/drivers/dummyups"
 	"gonut/internal/drivers/failover"
+	"gonut/internal/drivers/nutupower"
 	"gonut/internal/drivers/usbhidups"
 	"gonut/internal/hidups"
 	"gonut/internal/host"
@@ -69,6 +70,7 @@ func drivers() []driver.Driver {
 		cloneoutlet.Driver(),
 		failover.Driver(),
 		apcupsdups.Driver(),
+		nutupower.Driver(),
 		usbhidups.Driver(),
 	}
 }

@@ -36,13 +36,13 @@ const levelDebug0 = slog.LevelDebug + 1
 type Log struct {
 	tag       string
 	noSyslog  bool // NUT_DEBUG_SYSLOG=none or stderr
-	keepErr   bool // NUT_DEBUG_SYSLOG=stderr: standard error stays open in the background
 	verbosity atomic.Int32
 
-	mu    sync.Mutex // guards what follows and serialises lines
-	w     io.Writer  // nil: closed
-	start time.Time  // of the first line; zero before
-	sys   *syslogConn
+	mu      sync.Mutex // guards what follows and serialises lines
+	keepErr bool       // standard error stays open in the background
+	w       io.Writer  // nil: closed
+	start   time.Time  // of the first line; zero before
+	sys     *syslogConn
 }
 
 // NewLog returns a log that writes to the program's standard error. name is the
@@ -102,6 +102,13 @@ func (l *Log) SetSyslogThreshold(quiet int) error {
 	defer l.mu.Unlock()
 	l.sys.least = 7 - quiet
 	return nil
+}
+
+// KeepStderr lets messages reach standard error in the background as well.
+func (l *Log) KeepStderr() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keepErr = true
 }
 
 // background moves the log from standard error to syslog. It reports whether
