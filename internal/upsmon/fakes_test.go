@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"gonut/internal/conf"
+	"gonut/internal/daemon"
+	"gonut/internal/program"
 )
 
 // A source is a configuration file that a test changes.
@@ -79,3 +81,6 @@ func (s sleeper) Watch(ctx context.Context, tell func(bool)) error {
 		}
 	}
 }
+
+// quietLog returns a log that writes to the program's standard error only.
+func quietLog(e program.Env) *daemon.Log { return daemon.NewLog("upsmon", e) }

@@ -1,0 +1,356 @@
+package upsmon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gonut/internal/conf"
+	"gonut/internal/program"
+	"gonut/internal/upsmon/monitor"
+)
+
+// A site is a folder with configuration and state, and what a program wrote.
+type site struct {
+	dir            string
+	env            map[string]string
+	stdout, stderr bytes.Buffer
+}
+
+func newSite(t *testing.T, config string) *site {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "um") // not t.TempDir: the paths of sockets have to be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &site{dir: dir, env: map[string]string{
+		"NUT_CONFPATH": dir, "NUT_STATEPATH": dir, "NUT_PIDPATH": dir, "NUT_ALTPIDPATH": dir, "NUT_DEBUG_SYSLOG": "none",
+	}}
+	if config != "" {
+		s.write(t, "upsmon.conf", config)
+	}
+	return s
+}
+
+func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *site) write(t *testing.T, name, text string) {
+	t.Helper()
+	text = strings.ReplaceAll(text, "@DIR@", s.dir)
+	if err := os.WriteFile(s.path(name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs upsmon and returns its exit code.
+func (s *site) run(ctx context.Context, p program.Program, args ...string) int {
+	s.stdout.Reset()
+	s.stderr.Reset()
+	err := p.Run(ctx, program.Env{
+		Args: append([]string{p.Name}, args...), Stdin: strings.NewReader(""), Stdout: &s.stdout, Stderr: &s.stderr,
+		Getenv: func(k string) string { return s.env[k] },
+		Listen: (&net.ListenConfig{}).Listen,
+		Dial:   (&net.Dialer{}).DialContext,
+	})
+	return program.Code(err, &s.stderr)
+}
+
+const oneMonitor = "MONITOR ups@127.0.0.1:1 1 u p primary\nSHUTDOWNCMD true\n"
+
+func TestCommandLine(t *testing.T) {
+	tests := []struct {
+		name, config, args, files string
+		code                      int
+		want                      string // in what it wrote
+	}{
+		{"help", oneMonitor, "-h", "", 0, "usage: upsmon"},
+		{"help names the flag", oneMonitor + "POWERDOWNFLAG /x/flag\n", "-h", "", 0, "The power-down flag is /x/flag."},
+		{"help without configuration", "", "-h", "", 0, "No power-down flag"},
+		{"unknown option", oneMonitor, "-Z", "", 0, "usage: upsmon"},
+		{"an option of the option string only", oneMonitor, "-i", "", 0, "usage: upsmon"},
+		{"version", oneMonitor, "-V", "", 0, "Network UPS Tools upsmon "},
+		{"unknown command", oneMonitor, "-c start", "", 0, "usage: upsmon"},
+		{"empty command", oneMonitor, "-c|", "", 0, "usage: upsmon"},
+		{"bad PID", oneMonitor, "-c stop -P 12x", "", 0, "usage: upsmon"},
+		{"nobody to command", oneMonitor, "-c fsd", "", 1, "-c fsd: "},
+		{"nobody to command, broken configuration", "\"", "-c re", "", 1, "-c reload: "},
+		{"nobody to ask", oneMonitor, "-c status", "", 1, "is it running?"},
+		{"no configuration", "", "-F", "", 1, "upsmon.conf"},
+		{"another configuration", oneMonitor, "-F -f @DIR@/other.conf", "", 1, "other.conf"},
+		{"old MONITOR line", "MONITOR u@h 1 pw primary\n", "-F", "", 1, "upsmon.conf:1: this MONITOR line has no user"},
+		{"insufficient power", "MONITOR u@h 0 u p primary\n", "-F", "", 1, "Fatal error: insufficient power configured!"},
+		{"insufficient power after a bad line", "MONITOR u@h -1 u p primary\nMINSUPPLIES 1\n", "-F", "", 1, "Fatal error: insufficient power configured!"},
+		{"no MONITOR line", "SHUTDOWNCMD x\n", "-F", "", 1, "Fatal error: insufficient power configured!"},
+		{"unknown user", oneMonitor + "RUN_AS_USER nobody-of-that-name\n", "-F", "", 1, "nobody-of-that-name"},
+		{"the file's user beats the option's", oneMonitor + "RUN_AS_USER nobody-of-that-name\n", "-F -u root", "", 1, "nobody-of-that-name"},
+		{"the option's user", oneMonitor, "-F -u no-such-user", "", 1, "no-such-user"},
+		{"flag: not configured", oneMonitor, "-K", "", 1, "Power down flag is not set"},
+		{"flag: absent", oneMonitor + "POWERDOWNFLAG @DIR@/flag\n", "-K", "", 1, "Power down flag is not set"},
+		{"flag: set", oneMonitor + "POWERDOWNFLAG @DIR@/flag\n", "-K", "upsmon-shutdown-file", 0, "Power down flag is set"},
+		{"flag: set, with more below", oneMonitor + "POWERDOWNFLAG @DIR@/flag\n", "-K", "upsmon-shutdown-file\nxyz", 0, "Power down flag is set"},
+		{"flag: empty", oneMonitor + "POWERDOWNFLAG @DIR@/flag\n", "-K", "-", 1, "Power down flag is not set"},
+		{"flag: foreign", oneMonitor + "POWERDOWNFLAG @DIR@/flag\n", "-K", "root:x:0", 1, "other content"},
+		{"flag: a folder", oneMonitor + "POWERDOWNFLAG @DIR@\n", "-K", "", 1, "Power down flag is not set"},
+		{"bad timeout is only said", oneMonitor, "-W junk -K", "", 1, "-W: \"junk\" is no number of seconds"},
+		{"problems are counted", oneMonitor + "FOO bar\nNOTIFYMSG x\n", "-K", "", 1, "Encountered 2 config errors"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t, "")
+			if tt.config != "" {
+				s.write(t, "upsmon.conf", tt.config)
+			}
+			if tt.files != "" {
+				s.write(t, "flag", strings.TrimPrefix(tt.files, "-"))
+			}
+			var args []string
+			for _, a := range strings.Fields(strings.ReplaceAll(tt.args, "|", " | ")) {
+				args = append(args, strings.ReplaceAll(strings.TrimPrefix(a, "|"), "@DIR@", s.dir))
+			}
+			code := s.run(t.Context(), Program(), args...)
+			out := s.stdout.String() + s.stderr.String()
+			if code != tt.code || !strings.Contains(out, tt.want) {
+				t.Errorf("upsmon %q = %d, output %q; want %d and %q", args, code, out, tt.code, tt.want)
+			}
+		})
+	}
+}
+
+func TestStaleFlagIsCleared(t *testing.T) {
+	tests := []struct {
+		content, path string
+		there         bool
+	}{
+		{"upsmon-shutdown-file", "flag", false},
+		{"somebody's file", "", true},
+		{"", "", true},
+	}
+	for _, tt := range tests {
+		s := newSite(t, "")
+		s.write(t, "flag", tt.content)
+		p := process{env: program.Env{Getenv: func(string) string { return "" }, Stderr: &s.stderr}}
+		p.log = quietLog(p.env)
+		want := ""
+		if tt.path != "" {
+			want = s.path(tt.path)
+		}
+		if got := p.clearFlag(conf.UPSMon{PowerDownFlag: s.path("flag")}); got != want {
+			t.Errorf("clearFlag(%q) = %q; want %q", tt.content, got, want)
+		}
+		if _, err := os.Stat(s.path("flag")); (err == nil) != tt.there {
+			t.Errorf("flag with %q: %v; want it there: %t", tt.content, err, tt.there)
+		}
+	}
+}
+
+// A whole life in the foreground and in one process: PID file, status, a second
+// start, fsd, flag, command, reasons.
+func TestOneProcess(t *testing.T) {
+	s := newSite(t, "")
+	s.write(t, "upsmon.conf", "MONITOR ups@127.0.0.1:1 1 u p secondary\nFINALDELAY 0\nPOWERDOWNFLAG @DIR@/flag\nSHUTDOWNCMD \"echo down >>@DIR@/down\"\nNOTIFYFLAG COMMBAD EXEC\nNOTIFYFLAG SHUTDOWN EXEC\nNOTIFYCMD @DIR@/notify extra\n")
+	s.write(t, "notify", "#!/bin/sh\necho \"$NOTIFYTYPE|$UPSNAME|$*\" >>@DIR@/notified\n")
+	s.write(t, "wall", "#!/bin/sh\nread line\necho \"$line\" >>@DIR@/walled\n")
+	for _, name := range []string{"notify", "wall"} {
+		if err := os.Chmod(s.path(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", s.dir) // nobody's terminals are written to
+	done := make(chan int, 1)
+	go func() { done <- s.run(t.Context(), Program(), "-F", "-p") }()
+	other := newSite(t, "")
+	other.env = s.env
+	until(t, func() bool { return other.run(t.Context(), Program(), "-c", "status") == 3 })
+	if out := other.stdout.String(); !strings.Contains(out, "NOT PROTECTED") || !strings.Contains(out, "reachable    lost") {
+		t.Errorf("upsmon -c status printed %q", out)
+	}
+	if _, err := os.Stat(s.path("upsmon.pid")); err != nil {
+		t.Errorf("PID file: %v", err)
+	}
+	// The command that signals would signal this process, so the way round it.
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := self.Signal(commandSignals()["fsd"]); err != nil {
+		t.Fatal(err)
+	}
+	if code := <-done; code != 0 {
+		t.Errorf("upsmon = %d; want 0; it wrote %s", code, s.stderr.String())
+	}
+	for name, want := range map[string]string{
+		"flag": "upsmon-shutdown-file", "down": "down\n", "walled": "Executing automatic power-fail shutdown\n",
+		"notified": "COMMBAD|ups@127.0.0.1:1|extra Communications with UPS ups@127.0.0.1:1 lost\nSHUTDOWN||extra Auto logout and shutdown proceeding\n",
+	} {
+		b, err := os.ReadFile(s.path(name))
+		if got := sorted(string(b)); err != nil || got != sorted(want) {
+			t.Errorf("%s = %q, %v; want %q", name, b, err, want)
+		}
+	}
+	if code := other.run(t.Context(), WhyProgram()); code != 0 || !strings.Contains(other.stdout.String(), "a shutdown was asked for") {
+		t.Errorf("nut why = %d, %q; want 0 and the reason", code, other.stdout.String())
+	}
+}
+
+func sorted(lines string) string {
+	ls := strings.Split(strings.TrimSpace(lines), "\n")
+	if len(ls) == 2 && ls[0] > ls[1] {
+		ls[0], ls[1] = ls[1], ls[0]
+	}
+	return strings.Join(ls, "\n")
+}
+
+// until waits until a process outside this test is so far, 10 seconds at most.
+func until(t *testing.T, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for range 500 {
+		if ok() {
+			return
+		}
+		<-tick.C
+	}
+	t.Fatal("waited in vain")
+}
+
+func TestWhy(t *testing.T) {
+	s := newSite(t, "")
+	if code := s.run(t.Context(), WhyProgram()); code != 0 || !strings.Contains(s.stdout.String(), "has not shut this host down") {
+		t.Errorf("nut why without records = %d, %q", code, s.stdout.String())
+	}
+	paths := conf.FindPaths(func(k string) string { return s.env[k] })
+	for i := range decisionsKept + 50 {
+		d := monitor.Decision{Time: time.Unix(int64(i), 0), Cause: "cause", Rule: "too-few", Otherwise: []string{"one", "two"}}
+		if err := keep(paths, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ds, err := recall(paths)
+	if err != nil || len(ds) > decisionsKept+1 || ds[len(ds)-1].Time.Unix() != decisionsKept+49 {
+		t.Errorf("recall() = %d records, %v; want the last %d", len(ds), err, decisionsKept)
+	}
+	if code := s.run(t.Context(), WhyProgram(), "-a", "-j"); code != 0 || strings.Count(s.stdout.String(), "\n") != len(ds) {
+		t.Errorf("nut why -a -j = %d, %d lines; want 0 and %d", code, strings.Count(s.stdout.String(), "\n"), len(ds))
+	}
+	// What makes no sense is left out.
+	if err := os.WriteFile(s.path(decisionsFile), []byte("garbage\n{\"Cause\":\"the one\"}\n{\"Cau"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code := s.run(t.Context(), WhyProgram()); code != 0 || !strings.Contains(s.stdout.String(), "because    the one") {
+		t.Errorf("nut why with a broken file = %d, %q; want 0 and the record", code, s.stdout.String())
+	}
+}
+
+func TestShellCommand(t *testing.T) {
+	tests := []struct {
+		words []string
+		want  string
+	}{
+		{nil, ""},
+		{[]string{"/sbin/shutdown -h +0"}, "/sbin/shutdown -h +0"},
+		{[]string{"/sbin/shutdown", "-h", "+0"}, "/sbin/shutdown '-h' '+0'"},
+		{[]string{"logger", "it's over"}, `logger 'it'\''s over'`},
+	}
+	for _, tt := range tests {
+		if got := shellCommand(tt.words); got != tt.want {
+			t.Errorf("shellCommand(%q) = %q; want %q", tt.words, got, tt.want)
+		}
+	}
+}
+
+func TestParent(t *testing.T) {
+	s := newSite(t, "")
+	stopped := 0
+	p := parent{flag: s.path("flag"), command: "echo x >>" + s.path("down"), stopped: func() { stopped++ }}
+	ended := make(chan struct{})
+	if err := p.serve(t.Context(), strings.NewReader(""), ended); err == nil || stopped != 0 {
+		t.Errorf("serve(nothing) = %v; want an error", err)
+	}
+	if err := p.serve(t.Context(), strings.NewReader("x"), ended); err == nil || !strings.Contains(err.Error(), "bogus") || stopped != 0 {
+		t.Errorf("serve(x) = %v; want an error", err)
+	}
+	if _, err := os.Stat(s.path("flag")); err == nil {
+		t.Error("there is a flag although nobody asked for a shutdown")
+	}
+	if err := p.serve(t.Context(), strings.NewReader("\x01"), ended); err != nil || stopped != 1 {
+		t.Errorf("serve(1) = %v; want nil", err)
+	}
+	if set, err := checkFlag(s.path("flag")); !set || err != nil {
+		t.Errorf("flag = %t, %v; want true", set, err)
+	}
+	if _, err := os.Stat(s.path("down")); err != nil {
+		t.Error(err)
+	}
+	p.linger = -1
+	close(ended)
+	if err := p.serve(t.Context(), strings.NewReader("\x01"), ended); err != nil {
+		t.Errorf("serve(1) with SHUTDOWNEXIT no = %v; want nil", err)
+	}
+	// A flag that cannot be written and a command that fails are errors, no ends.
+	p = parent{flag: s.path("no/such/folder"), command: "exit 3", stopped: func() {}}
+	err := p.serve(t.Context(), strings.NewReader("\x01"), ended)
+	if err == nil || !strings.Contains(err.Error(), "power-down flag") || !strings.Contains(err.Error(), "exit status 3") {
+		t.Errorf("serve(1) = %v; want two errors", err)
+	}
+	if err := (parent{}).Shutdown(t.Context(), true); err == nil || !strings.Contains(err.Error(), "none is configured") {
+		t.Errorf("Shutdown() without a command = %v; want an error", err)
+	}
+}
+
+// The UPS of a host that only watches is not switched off.
+func TestWatcherHasNoFlag(t *testing.T) {
+	for _, tt := range []struct {
+		config, want string
+	}{
+		{"MONITOR a@h 1 u p secondary\nPOWERDOWNFLAG /x\n", "/x"},
+		{"MONITOR a@h 0 u p secondary\nMINSUPPLIES 0\nPOWERDOWNFLAG /x\n", ""},
+		{"MONITOR a@h 1 u p secondary\nMINSUPPLIES 0\nPOWERDOWNFLAG /x\n", ""},
+	} {
+		c, err := parse(t, tt.config).load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := newParent(c).flag; got != tt.want {
+			t.Errorf("flag of %q = %q; want %q", tt.config, got, tt.want)
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	env := func(string) string { return "" }
+	for _, tt := range []struct {
+		args []string
+		want func(o options) bool
+	}{
+		{[]string{"-D"}, func(o options) bool { return o.inForeground() && o.debug == 1 }},
+		{[]string{"-DD", "-B"}, func(o options) bool { return !o.inForeground() && o.debug == 2 }},
+		{[]string{"-B", "-F"}, func(o options) bool { return o.inForeground() }},
+		{nil, func(o options) bool { return !o.inForeground() && o.timeout == 0 && o.network == "tcp" }},
+		{[]string{"-W", "2.5"}, func(o options) bool { return o.timeout == 2500*time.Millisecond }},
+		{[]string{"-W", "0"}, func(o options) bool { return o.timeout < 0 }},
+		{[]string{"-W", "-1"}, func(o options) bool { return o.timeout == 0 && len(o.warnings) == 1 }},
+		{[]string{"-4", "-6"}, func(o options) bool { return o.network == "tcp6" }},
+		{[]string{"-c", "f"}, func(o options) bool { return o.command == "fsd" }},
+		{[]string{"-c", "s"}, func(o options) bool { return o.command == "stop" }},
+		{[]string{"-c", "sta"}, func(o options) bool { return o.command == "status" }},
+		{[]string{"-c", "re", "-P", "42"}, func(o options) bool { return o.command == "reload" && o.pid == "42" }},
+		{[]string{"operand", "-K"}, func(o options) bool { return !o.checkFlag }},
+	} {
+		o, err := parseOptions(program.Env{Args: append([]string{"upsmon"}, tt.args...), Getenv: env, Stderr: new(bytes.Buffer), Stdout: new(bytes.Buffer)})
+		if err != nil || !tt.want(o) {
+			t.Errorf("parseOptions(%q) = %+v, %v", tt.args, o, err)
+		}
+	}
+	_, err := parseOptions(program.Env{Args: []string{"upsmon", "-c", ""}, Getenv: env})
+	if !errors.Is(err, errUsage) {
+		t.Errorf("parseOptions(-c \"\") = %v; want errUsage", err)
+	}
+}
