@@ -232,6 +232,11 @@ func TestLastLine(t *testing.T) {
 	if got := l.String(); got != "panic: oh" {
 		t.Errorf("last line of a crash = %q; want panic: oh", got)
 	}
+	l = &lastLine{to: &strings.Builder{}}
+	l.Write([]byte("SIGSEGV: segmentation violation\nPC=0x48d2c1\ngs 0x0\n"))
+	if got := l.String(); got != "SIGSEGV: segmentation violation" {
+		t.Errorf("last line of a crash by signal = %q; want SIGSEGV: segmentation violation", got)
+	}
 	if want := "one\ntwo\n\npart\npanic: oh\n\ngoroutine 1 [running]:\nmain.go:1\n"; out.String() != want {
 		t.Errorf("passed on %q; want %q", &out, want)
 	}

@@ -15,21 +15,27 @@ const exitReload = 138
 // reason says in words how a driver ended. last is what it printed last, empty if
 // that is not known.
 func reason(s *os.ProcessState, last string) string {
-	text := ""
 	switch code := s.ExitCode(); {
 	case code == 0:
 		return "it was told to end"
 	case code == exitReload:
 		return "a setting was changed that only a restart applies"
-	case code > 0:
-		text = fmt.Sprintf("exit status=%d", code)
+	case code < 0:
+		return killedBy(strings.TrimPrefix(s.String(), "signal: "))
+	case isCrash(last):
+		return "it crashed: " + last
+	case last != "":
+		return fmt.Sprintf("exit status=%d: %s", code, last)
 	default:
-		text = killedBy(strings.TrimPrefix(s.String(), "signal: "))
+		return fmt.Sprintf("exit status=%d", code)
 	}
-	if last != "" {
-		text += ": " + last
-	}
-	return text
+}
+
+// isCrash reports whether a line is the first of those that a Go program prints
+// when it crashes.
+func isCrash(line string) bool {
+	return strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") ||
+		strings.HasPrefix(line, "SIG") && strings.Contains(line, ": ")
 }
 
 // killedBy explains the name of a signal.
@@ -56,7 +62,7 @@ type lastLine struct {
 	to    interface{ Write([]byte) (int, error) }
 	part  []byte // of a line that is not complete
 	last  string
-	panic bool
+	crash bool // last is the first line of a crash
 }
 
 // maxLine bounds how much of a line is remembered.
@@ -81,11 +87,10 @@ func (l *lastLine) Write(p []byte) (int, error) {
 
 func (l *lastLine) keep(line string) {
 	line = line[:min(len(line), maxLine)]
-	if line == "" || l.panic {
+	if line == "" || l.crash {
 		return
 	}
-	l.panic = strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ")
-	l.last = line
+	l.crash, l.last = isCrash(line), line
 }
 
 // String returns the line.

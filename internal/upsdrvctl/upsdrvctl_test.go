@@ -294,7 +294,7 @@ func TestSupervise(t *testing.T) {
 		"UPS good1: driver ended: killed by SIGKILL, by somebody or for want of memory; starting it again",
 		"UPS changed: driver ended: a setting was changed that only a restart applies; starting it again",
 		"passing signal to all drivers: user defined signal 1",
-		"UPS crash: driver ended: ",
+		"UPS crash: driver ended: it crashed: SIGSEGV: segmentation violation; starting it again",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the supervisor said\n%s\nwant %q in it", out, want)
