@@ -14,7 +14,7 @@ type StatusOptions struct {
 	OnlineDischargeCalibration bool
 	LowBatteryDelay            time.Duration // lbrb_log_delay_sec
 	DelayWithoutCalibrating    bool          // lbrb_log_delay_without_calibrating
-	ThrottleSeconds            time.Duration // onlinedischarge_log_throttle_sec; below 0: the default
+	Throttle                   time.Duration // onlinedischarge_log_throttle_sec; below 0: the default
 	ThrottleHoverCharge        float64       // onlinedischarge_log_throttle_hovercharge
 }
 
@@ -123,7 +123,7 @@ func (m *memory) hold(low, mayDelay bool, delay time.Duration, now time.Time) bo
 // throttle decides whether to warn once more about "online and discharging".
 func (m *memory) throttle(c conditions, o StatusOptions, now time.Time) bool {
 	charge, known := c.Value(ups.ChargeName)
-	every := o.ThrottleSeconds
+	every := o.Throttle
 	if every < 0 {
 		every = 0
 		if !known {

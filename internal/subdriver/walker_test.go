@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,14 +21,45 @@ import (
 
 // A shelf is a Source of named values.
 type shelf struct {
-	names  []string
+	names []string
+
+	mu     sync.Mutex
 	values map[string]Value
 	reads  [][]string
 	writes []string
 	err    error
 }
 
+// set changes a value.
+func (s *shelf) set(name string, v Value) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.values[name] = v
+}
+
+// fail makes reads fail, or not if err is nil.
+func (s *shelf) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// seen returns the names of all reads so far.
+func (s *shelf) seen() [][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.reads)
+}
+
+// last returns the names of the last read.
+func (s *shelf) last() []string {
+	all := s.seen()
+	return all[len(all)-1]
+}
+
 func (s *shelf) Resolve(text string, form Form) (Ref, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if _, ok := s.values[text]; !ok {
 		return 0, fmt.Errorf("%s: %w", text, ErrAbsent)
 	}
@@ -39,6 +71,8 @@ func (s *shelf) Resolve(text string, form Form) (Ref, error) {
 }
 
 func (s *shelf) Read(_ context.Context, refs []Ref) ([]Value, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.err != nil {
 		return nil, s.err
 	}
@@ -57,12 +91,16 @@ func (s *shelf) Write(_ context.Context, r Ref, v Value) error {
 	if !v.IsText {
 		text = strconv.FormatFloat(v.Number, 'f', -1, 64)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.writes = append(s.writes, s.names[r]+"="+text)
 	s.values[s.names[r]] = v
 	return nil
 }
 
 func (s *shelf) taken() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	w := s.writes
 	s.writes = nil
 	return w
@@ -145,7 +183,7 @@ func TestFirstProviderWins(t *testing.T) {
 		expect(t, session, map[string]string{"battery.charge": "2"})
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
-		if last := s.reads[len(s.reads)-1]; !slices.Equal(last, []string{"b"}) {
+		if last := s.last(); !slices.Equal(last, []string{"b"}) {
 			t.Errorf("the last poll read %q; want only the row that won", last)
 		}
 	})
@@ -156,16 +194,16 @@ func TestPollClasses(t *testing.T) {
 	run(t, "var ups.a once poll=once\nvar ups.b written poll=written\nvar ups.c quick poll=quick\nvar ups.d full\nvar ups.e rw rw=10 poll=written\n", Options{}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if last := s.reads[len(s.reads)-1]; !slices.Equal(last, []string{"quick"}) {
+		if last := s.last(); !slices.Equal(last, []string{"quick"}) {
 			t.Errorf("a quick poll read %q; want quick", last)
 		}
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		if !slices.ContainsFunc(s.reads, func(r []string) bool { return slices.Equal(r, []string{"quick", "full"}) }) {
-			t.Errorf("no full poll read exactly quick and full: %q", s.reads)
+		if !slices.ContainsFunc(s.seen(), func(r []string) bool { return slices.Equal(r, []string{"quick", "full"}) }) {
+			t.Errorf("no full poll read exactly quick and full: %q", s.seen())
 		}
 		do(t, session, drvsock.Request{Set: true, Name: "ups.e", Value: "6", HasValue: true})
-		if last := s.reads[len(s.reads)-1]; !slices.Equal(last, []string{"written", "quick", "full", "rw"}) {
+		if last := s.last(); !slices.Equal(last, []string{"written", "quick", "full", "rw"}) {
 			t.Errorf("the poll after a write read %q; want all but once", last)
 		}
 		expect(t, session, map[string]string{"ups.e": "6"})
@@ -212,11 +250,11 @@ func TestValueThatBecomesUnknownIsDeleted(t *testing.T) {
 	s := numbers(map[string]float64{"v": 230})
 	run(t, "var input.voltage v rw=10\n", Options{}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
 		expect(t, session, map[string]string{"input.voltage": "230"})
-		s.values["v"] = Value{Number: 65535, Unknown: true}
+		s.set("v", Value{Number: 65535, Unknown: true})
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
 		expect(t, session, map[string]string{"input.voltage": "-"})
-		s.values["v"] = Value{Number: 231}
+		s.set("v", Value{Number: 231})
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
 		expect(t, session, map[string]string{"input.voltage": "231"})
@@ -232,7 +270,7 @@ func TestRowsThatDependOnOthersTakeTurns(t *testing.T) {
 	run(t, table, Options{}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
 		expect(t, session, map[string]string{"ups.power": "10", "mode": "-"})
 		for mode, want := range map[float64]string{2: "20", 3: "-", 1: "10"} {
-			s.values["mode"] = Value{Number: mode}
+			s.set("mode", Value{Number: mode})
 			time.Sleep(31 * time.Second)
 			synctest.Wait()
 			expect(t, session, map[string]string{"ups.power": want})
@@ -251,7 +289,9 @@ var input.frequency f fix=tenth
 `
 	run(t, table, Options{}, s, func(t *testing.T, session *driver.Session, w *Walker) {
 		expect(t, session, map[string]string{"battery.voltage": "27.0", "ups.a": "25", "input.frequency": "0"})
-		s.values["v"], s.values["f"], s.values["right"] = Value{Number: 31}, Value{Number: 499}, Value{Number: 99}
+		s.set("v", Value{Number: 31})
+		s.set("f", Value{Number: 499})
+		s.set("right", Value{Number: 99})
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
 		expect(t, session, map[string]string{"battery.voltage": "20.7", "ups.a": "99", "input.frequency": "49.9"})
@@ -289,7 +329,9 @@ enum mode 0x18=BYPASS 0=OL
 			t.Errorf("conditions are %q; want online no-battery boost voltage-range", got)
 		}
 		expect(t, session, map[string]string{"ups.status": "ALARM BYPASS", "ups.alarm": "Too hot!"})
-		s.values["ac"], s.values["cause"], s.values["status"], s.values["good"] = Value{}, Value{Number: 7}, Value{}, Value{}
+		for name, v := range map[string]Value{"ac": {}, "cause": {Number: 7}, "status": {}, "good": {}} {
+			s.set(name, v)
+		}
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
 		// 7 is neither in on= nor in off=: nothing was learned
@@ -450,13 +492,13 @@ cmd load.on absent send=1
 func TestErrorOfTheSourceEndsTheWalk(t *testing.T) {
 	s := numbers(map[string]float64{"v": 1})
 	run(t, "var ups.a v\n", Options{}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
-		s.err = errors.New("cable")
+		s.fail(errors.New("cable"))
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
 		if !session.State().Stale() {
 			t.Error("data are not stale although the source failed")
 		}
-		s.err = nil
+		s.fail(nil)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if session.State().Stale() {

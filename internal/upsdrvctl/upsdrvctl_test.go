@@ -102,7 +102,7 @@ func TestNowait(t *testing.T) {
 }
 
 func TestShutdownOrder(t *testing.T) {
-	r := newRig(t, "nowait\nmaxstartdelay = 1\n"+section("late", "sdorder = 2")+section("a")+section("never", "sdorder = -1")+section("b", "sdorder = 1")+section("c")).install()
+	r := newRig(t, "nowait\nmaxstartdelay = 20\n"+section("late", "sdorder = 2")+section("a")+section("never", "sdorder = -1")+section("b", "sdorder = 1")+section("c")).install()
 	r.want(0, "", "", "shutdown")
 	r.wantCalls("-a_a_-k", "-a_c_-k", "-a_b_-k", "-a_late_-k")
 	r.want(0, "", "", "-r", "/x", "shutdown", "never")

@@ -79,7 +79,7 @@ func checkFleet(w *world, p *host, hosts []*host, low time.Duration, cut int) {
 	w.t.Helper()
 	down := p.down()
 	if down < 0 {
-		w.t.Fatalf("the primary never went down; events: %s", strings.Join(w.events, ", "))
+		w.t.Fatalf("the primary never went down; events: %s", strings.Join(w.happened(), ", "))
 	}
 	// A poll, HOSTSYNC and its rounding, FINALDELAY.
 	limit := low + 5*time.Second + 31*time.Second + 5*time.Second

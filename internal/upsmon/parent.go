@@ -63,12 +63,12 @@ func (p parent) Shutdown(ctx context.Context, powerDown bool) error {
 		flagErr = writeFlag(p.flag)
 	}
 	if p.command == "" {
-		return errors.Join(flagErr, errors.New("Unable to call SHUTDOWNCMD: none is configured, this host stays up"))
+		return errors.Join(flagErr, errors.New("call SHUTDOWNCMD: none is configured, this host stays up"))
 	}
 	cmd := exec.CommandContext(ctx, shell[0], append(shell[1:], p.command)...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
-		return errors.Join(flagErr, fmt.Errorf("Unable to call shutdown command %q: %w", p.command, err))
+		return errors.Join(flagErr, fmt.Errorf("call SHUTDOWNCMD %q: %w", p.command, err))
 	}
 	return flagErr
 }

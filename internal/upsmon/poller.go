@@ -306,7 +306,7 @@ func (p *poller) login() {
 	}
 	if p.conf.Primary && !p.primary {
 		if err := p.client.Primary(p.ctx, p.system.UPS); err != nil {
-			p.loginFailed(fmt.Errorf("Primary managerial privileges unavailable: %w", err))
+			p.loginFailed(fmt.Errorf("primary managerial privileges unavailable: %w", err))
 			return
 		}
 		p.primary = true

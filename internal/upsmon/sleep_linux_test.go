@@ -79,8 +79,9 @@ func (f *fakeLogind) Inhibit(what, who, why, mode string) (dbus.UnixFD, *dbus.Er
 	f.locks = append(f.locks, r)
 	f.mu.Unlock()
 	f.taken <- struct{}{}
+	fd := dbus.UnixFD(w.Fd())
 	time.AfterFunc(time.Second, func() { w.Close() }) // it has been sent by then
-	return dbus.UnixFD(w.Fd()), nil
+	return fd, nil
 }
 
 func (f *fakeLogind) sleep(t *testing.T, asleep bool) {

@@ -64,10 +64,11 @@ func TestBlackout(t *testing.T) {
 		a.wantHeardOf("ONBATT FSD LOWBATT SHUTDOWN")
 		m.wantHeardOf("ONBATT FSD LOWBATT")
 		m.wantUp()
-		if last := w.events[len(w.events)-1]; !strings.HasSuffix(last, "primary down") || len(w.events) != 3 {
-			t.Errorf("events = %q; want three, the primary last", w.events)
+		if events := w.happened(); len(events) != 3 || !strings.HasSuffix(events[2], "primary down") {
+			t.Errorf("events = %q; want three, the primary last", events)
 		}
 		p.wantDown(2*time.Minute+10*time.Second, 2*time.Minute+26*time.Second)
+		synctest.Wait()
 		if !p.flagged || !a.flagged || b.down() < 0 {
 			t.Errorf("power-down flag of primary %t, of a %t; b down at %s; want true, true and down", p.flagged, a.flagged, b.down())
 		}
@@ -167,7 +168,7 @@ func TestLoginIsProven(t *testing.T) {
 		for _, tt := range []struct{ name, line, want string }{
 			{"wrong password", "MONITOR ups@server 1 sec wrong secondary\n", "login as \"sec\" failed: ACCESS-DENIED"},
 			{"no right", "MONITOR ups@server 1 other pw secondary\n", "login as \"other\" failed: ACCESS-DENIED"},
-			{"not primary", "MONITOR ups@server 1 sec pw primary\n", "Primary managerial privileges unavailable: ACCESS-DENIED"},
+			{"not primary", "MONITOR ups@server 1 sec pw primary\n", "primary managerial privileges unavailable: ACCESS-DENIED"},
 		} {
 			h := w.start(tt.name, tt.line)
 			time.Sleep(10 * time.Minute)

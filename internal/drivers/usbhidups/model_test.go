@@ -61,16 +61,16 @@ type step struct {
 }
 
 type modelField struct {
-	report       byte
-	path         hid.Path
-	size         int
-	min, max     int64
-	unit         uint32
-	exponent     int
-	kind         hid.Kind
-	flags        byte
-	value        int64
-	pad, ownBits bool
+	report   byte
+	path     hid.Path
+	size     int
+	min, max int64
+	unit     uint32
+	exponent int
+	kind     hid.Kind
+	flags    byte
+	value    int64
+	pad      bool
 }
 
 var units = map[string]uint32{
