@@ -11,3 +11,5 @@ require golang.org/x/term v0.47.0
 require golang.org/x/crypto v0.58.0
 
 require github.com/godbus/dbus/v5 v5.2.4
+
+require go.bug.st/serial v1.8.0

@@ -12,6 +12,7 @@ import (
 	"gonut/internal/drivers/cloneoutlet"
 	"gonut/internal/drivers/dummyups"
 	"gonut/internal/drivers/failover"
+	"gonut/internal/drivers/mgeshut"
 	"gonut/internal/drivers/nutupower"
 	"gonut/internal/drivers/usbhidups"
 	"gonut/internal/hidups"
@@ -72,6 +73,7 @@ func drivers() []driver.Driver {
 		apcupsdups.Driver(),
 		nutupower.Driver(),
 		usbhidups.Driver(),
+		mgeshut.Driver(),
 	}
 }
 

@@ -126,7 +126,7 @@ func TestWarningOfOnlineDischargeIsThrottled(t *testing.T) {
 	warns := func(charge string, o StatusOptions) bool {
 		return compose(tell("online discharging", charge), o, &m, now).warn
 	}
-	o := StatusOptions{ThrottleSeconds: -1, ThrottleHoverCharge: 100}
+	o := StatusOptions{Throttle: -1, ThrottleHoverCharge: 100}
 	if !warns("90", o) || warns("90", o) {
 		t.Error("want one warning for the same charge")
 	}

@@ -1,0 +1,80 @@
+package hidups
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"gonut/internal/driver"
+)
+
+// CommonOptions are those that do not depend on USB.
+func CommonOptions() []driver.Option {
+	return []driver.Option{
+		{Name: "lowbatt", Help: "Charge in percent at which the battery is low, if the device can be told"},
+		{Name: "offdelay", Help: "Seconds until the load is switched off (default 20; 60 for CyberPower)"},
+		{Name: "ondelay", Help: "Seconds until the load is switched on again (default 30; 120 for CyberPower)"},
+		{Name: "pollfreq", Help: "Seconds between two full polls (default 30; 12 for CyberPower)"},
+		{Name: "pollonly", Help: "Do not use the interrupt pipe", Flag: true},
+		{Name: "interruptonly", Help: "Use only the interrupt pipe", Flag: true},
+		{Name: "interruptsize", Help: "Bytes to read from the interrupt pipe"},
+		{Name: "interrupt_pipe_no_events_tolerance", Help: "Reads without a report until the device counts as lost (default -1: never)"},
+		{Name: "maxreport", Help: "Ask for more bytes than a report has", Flag: true},
+		{Name: "disable_fix_report_desc", Help: "Use the report descriptor as the device sends it", Flag: true},
+		{Name: "onlinedischarge", Help: "Old name of onlinedischarge_onbattery", Flag: true},
+		{Name: "onlinedischarge_onbattery", Help: "On line and discharging at once means on battery", Flag: true},
+		{Name: "onlinedischarge_calibration", Help: "On line and discharging at once means calibrating", Flag: true},
+		{Name: "onlinedischarge_log_throttle_sec", Help: "Seconds between two warnings that the device is on line and discharging"},
+		{Name: "onlinedischarge_log_throttle_hovercharge", Help: "Charge above which changes are no reason for that warning (default 100)"},
+		{Name: "lbrb_log_delay_sec", Help: "Seconds for which LB and RB are held back while calibrating"},
+		{Name: "lbrb_log_delay_without_calibrating", Help: "Hold LB and RB back whenever on line", Flag: true},
+		{Name: "powercom_sdcmd_byte_order_fallback", Help: "Send delays in the order of bytes that older versions used", Flag: true},
+		{Name: "powercom_sdcmd_discrete_delay", Help: "The device knows only certain delays", Flag: true},
+	}
+}
+
+// ParseOptions reads what Values say about the device itself.
+func ParseOptions(v driver.Values) (Options, error) {
+	var errs []error
+	number := func(name string, otherwise int) int {
+		text := v.Get(name)
+		if text == "" {
+			return otherwise
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("option %s: %q is not a whole number", name, text))
+		}
+		return n
+	}
+	o := Options{
+		OffDelay: v.Get("offdelay"), OnDelay: v.Get("ondelay"), LowBattery: v.Get("lowbatt"),
+		PollOnly: v.Has("pollonly"), InterruptOnly: v.Has("interruptonly"), MaxReport: v.Has("maxreport"),
+		InterruptSize: number("interruptsize", 0), NoEventsTolerance: number("interrupt_pipe_no_events_tolerance", -1),
+		FullEvery: time.Duration(number("pollfreq", 0)) * time.Second,
+		Explore:   v.Has("explore"), KeepDescriptor: v.Has("disable_fix_report_desc"),
+		Status: StatusOptions{
+			OnlineDischargeOnBattery:   v.Has("onlinedischarge") || v.Has("onlinedischarge_onbattery"),
+			OnlineDischargeCalibration: v.Has("onlinedischarge_calibration"),
+			LowBatteryDelay:            time.Duration(number("lbrb_log_delay_sec", 0)) * time.Second,
+			DelayWithoutCalibrating:    v.Has("lbrb_log_delay_without_calibrating"),
+			Throttle:                   time.Duration(number("onlinedischarge_log_throttle_sec", -1)) * time.Second,
+			ThrottleHoverCharge:        float64(number("onlinedischarge_log_throttle_hovercharge", 100)),
+		},
+	}
+	for _, name := range []string{"offdelay", "ondelay", "lowbatt", "waitbeforereconnect"} {
+		number(name, 0)
+	}
+	if v.Has("powercom_sdcmd_byte_order_fallback") {
+		o.Classes = append(o.Classes, "fallback")
+	}
+	if v.Has("powercom_sdcmd_discrete_delay") {
+		o.Classes = append(o.Classes, "discrete")
+	}
+	if err := errors.Join(errs...); err != nil {
+		return o, fmt.Errorf("%w: %w", driver.ErrConfig, err)
+	}
+	return o, nil
+}
