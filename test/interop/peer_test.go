@@ -288,7 +288,7 @@ type process struct {
 	h    *host
 	name string
 	cmd  *exec.Cmd
-	out  lockedBuffer
+	out  string        // the file of both its streams
 	done chan struct{} // closed when it has ended
 }
 
@@ -296,7 +296,14 @@ type process struct {
 func (h *host) start(p program) *process {
 	h.t.Helper()
 	pr := &process{h: h, name: p.name, cmd: h.cmd(context.Background(), p), done: make(chan struct{})}
-	pr.cmd.Stdout, pr.cmd.Stderr = &pr.out, &pr.out
+	// A file and no pipe, whose end would be that of the process's children as well.
+	out, err := os.CreateTemp(h.dir, p.name+"-*.out")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer out.Close()
+	pr.out = out.Name()
+	pr.cmd.Stdout, pr.cmd.Stderr = out, out
 	if err := pr.cmd.Start(); err != nil {
 		h.t.Fatalf("start %s: %v", p.name, err)
 	}
@@ -307,7 +314,7 @@ func (h *host) start(p program) *process {
 	h.t.Cleanup(func() {
 		pr.stop()
 		if h.t.Failed() {
-			h.t.Logf("output of %s %q (%v):\n%s", p.name, p.args, pr.cmd.ProcessState, pr.out.String())
+			h.t.Logf("output of %s %q (%v):\n%s", p.name, p.args, pr.cmd.ProcessState, pr.output())
 		}
 	})
 	if p.ready != nil {
@@ -354,7 +361,13 @@ func (pr *process) ended() bool {
 }
 
 // output is what the process has written so far, both streams.
-func (pr *process) output() string { return pr.out.String() }
+func (pr *process) output() string {
+	b, err := os.ReadFile(pr.out)
+	if err != nil {
+		pr.h.t.Error(err)
+	}
+	return string(b)
+}
 
 // eventually waits for at most 20 seconds until check returns nil.
 func (h *host) eventually(what string, check func() error) {
