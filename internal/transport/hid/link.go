@@ -71,6 +71,7 @@ type link struct {
 	device Info   // as last opened
 	desc   []byte // likewise
 	rung   Step   // of the next failing call of Get, Set or String
+	slow   bool   // the device once needed more time than the first attempt has
 	counts [steps]int
 	known  map[report]bool // reports that were read once
 	bad    map[report]int  // how many calls in a row failed
@@ -132,15 +133,16 @@ func (l *link) String(ctx context.Context, index int) (string, error) {
 
 // read performs a transfer that may be repeated, with what the ladder offers.
 func (l *link) read(ctx context.Context, r report, transfer func(context.Context, pipe) error) error {
-	limit := readTimeout
+	limit := l.patience()
 	for try := 0; ; try++ {
 		p, epoch := l.current()
 		err := l.away()
+		begin := time.Now()
 		if p != nil {
 			err = within(ctx, limit, p, transfer)
 		}
 		if err == nil {
-			l.succeeded(r)
+			l.succeeded(r, time.Since(begin))
 			return nil
 		}
 		step, repeat := l.failed(r, err, try)
@@ -177,9 +179,20 @@ func (l *link) away() error {
 	return fmt.Errorf("use %v: %w", l.device, ErrGone)
 }
 
-func (l *link) succeeded(r report) {
+// patience is how long the first attempt of a read may take.
+func (l *link) patience() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.slow {
+		return retryTimeout
+	}
+	return readTimeout
+}
+
+func (l *link) succeeded(r report, took time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.slow = l.slow || took > readTimeout
 	l.rung = Retry
 	l.known[r] = true
 	delete(l.bad, r)

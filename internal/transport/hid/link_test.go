@@ -25,6 +25,7 @@ type bench struct {
 	times   map[string]int
 	place   string
 	gone    bool
+	delay   time.Duration // of every Get
 	pipes   int
 	unasked chan struct{} // closed by whoever wants Input to return a report
 }
@@ -93,6 +94,13 @@ func (p *benchPipe) Get(ctx context.Context, _ ReportType, id byte, buf []byte) 
 	}
 	if err != nil {
 		return 0, err
+	}
+	if p.delay > 0 {
+		select {
+		case <-time.After(p.delay):
+		case <-ctx.Done():
+			return 0, ErrTimeout
+		}
 	}
 	buf[0] = id
 	return 1, nil
@@ -305,6 +313,22 @@ func TestLinkDeadlines(t *testing.T) {
 		b.take()
 		if _, err := l.Get(ctx, Feature, 2, make([]byte, 8)); !errors.Is(err, ErrTimeout) || time.Since(begin) != time.Second || b.take() != "get 2" {
 			t.Errorf("Get with a deadline = %v after %v; want ErrTimeout after 1s and no repetition", err, time.Since(begin))
+		}
+	})
+}
+
+func TestLinkIsPatientWithASlowDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(nil)
+		b.delay = 3 * time.Second
+		l := openBench(t, b, io.Discard)
+		for i, want := range []string{"get 1, get 1", "get 1"} {
+			if _, err := l.Get(t.Context(), Feature, 1, make([]byte, 8)); err != nil {
+				t.Errorf("Get %d of a device that takes 3 s = %v; want success", i+1, err)
+			}
+			if got := b.take(); got != want {
+				t.Errorf("Get %d = %s; want %s", i+1, got, want)
+			}
 		}
 	})
 }

@@ -22,8 +22,8 @@ const (
 	// readTimeout is that of the first attempt to read a report, retryTimeout
 	// that of the second: together as long as C's drivers wait for one attempt,
 	// but a lost transfer is noticed earlier.
-	readTimeout  = 2 * time.Second
-	retryTimeout = 3 * time.Second
+	readTimeout  = time.Second
+	retryTimeout = 4 * time.Second
 	// writeTimeout is that of the only attempt to write.
 	writeTimeout = usb.ControlTimeout
 	// inputTimeout is how long Input waits for a report.
@@ -218,9 +218,21 @@ func (c *usbConn) prepare(ctx context.Context, s usb.InterfaceSetting, t Tuning)
 // which is right for Eaton's release 2.02 and whoever chose the descriptor.
 func readDescriptor(ctx context.Context, c usb.Controller, s usb.InterfaceSetting, t Tuning) ([]byte, error) {
 	index := uint16(max(t.Descriptor, 0))
+	// As in a link's read, a lost transfer is noticed early.
+	ask := func(s usb.Setup, p []byte) (n int, err error) {
+		for _, limit := range []time.Duration{readTimeout, retryTimeout} {
+			one, cancel := context.WithTimeout(ctx, limit)
+			n, err = c.Control(one, s, p)
+			cancel()
+			if err == nil || errors.Is(err, ErrStall) || errors.Is(err, ErrGone) || ctx.Err() != nil {
+				break
+			}
+		}
+		return n, err
+	}
 	asked := func() int {
 		var p [9]byte
-		n, err := c.Control(ctx, usb.Setup{RequestType: usb.In | usb.Interface, Request: usb.GetDescriptor,
+		n, err := ask(usb.Setup{RequestType: usb.In | usb.Interface, Request: usb.GetDescriptor,
 			Value: usb.DescriptorHID<<8 | index, Index: uint16(s.Number)}, p[:])
 		if err != nil {
 			return 0
@@ -244,7 +256,7 @@ func readDescriptor(ctx context.Context, c usb.Controller, s usb.InterfaceSettin
 			continue
 		}
 		p := make([]byte, n)
-		n, err := c.Control(ctx, usb.Setup{RequestType: usb.In | usb.Interface, Request: usb.GetDescriptor,
+		n, err := ask(usb.Setup{RequestType: usb.In | usb.Interface, Request: usb.GetDescriptor,
 			Value: usb.DescriptorReport<<8 | index, Index: uint16(s.Number)}, p)
 		if err == nil && n > 0 {
 			return p[:n], nil // a short one may do
