@@ -63,21 +63,28 @@ func plugInRecording(t *testing.T, rec *hid.Recording) *unit {
 	return u
 }
 
-// in plugs the unit in and returns its place.
-func (u *unit) in(t *testing.T) usb.Device {
+// in plugs the unit in and waits until the kernel's HID driver has it.
+func (u *unit) in(t *testing.T) {
+	t.Helper()
+	u.back(t)
+	eventually(t, "the kernel's HID driver has the device", func() bool {
+		d, ok := u.find(t)
+		return ok && boundTo(d) == "usbhid"
+	})
+}
+
+// back plugs the unit in and waits until the kernel lists it.
+func (u *unit) back(t *testing.T) {
 	t.Helper()
 	p, err := usbip.Attach(u.Device, usbip.FullSpeed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	u.plug = p
-	var d usb.Device
-	eventually(t, "the kernel's HID driver has the device", func() bool {
-		var ok bool
-		d, ok = u.find(t)
-		return ok && boundTo(d) == "usbhid"
+	eventually(t, "the kernel lists the device", func() bool {
+		_, ok := u.find(t)
+		return ok
 	})
-	return d
 }
 
 // out pulls the unit and waits until the kernel has forgotten it.

@@ -77,7 +77,7 @@ done
 go test -c -trimpath -o "$work/2-kernel.test" ./test/usb
 echo "$*" >"$work/arguments"
 
-set -- -file "/init=$work/guest" -file "/bin/nut=$work/nut" -file "/tests/arguments=$work/arguments" \
+set -- -file "/init=$work/guest" -file "/bin/nut=$work/nut" -link /bin/usbhid-ups=nut -file "/tests/arguments=$work/arguments" \
 	-modules "$kernel/modules" -module vhci_hcd -module usbhid -module hid_generic
 for t in "$work"/*.test; do
 	set -- "$@" -file "/tests/$(basename "$t")=$t"
@@ -88,7 +88,7 @@ done
 # C NUT's driver is the peer where it is installed.
 peer=/lib/nut/usbhid-ups
 if [ -x $peer ]; then
-	set -- "$@" -program "/bin/usbhid-ups-c=$peer"
+	set -- "$@" -program "$peer=$peer"
 fi
 "$work/rig" initramfs "$@" "$work/initramfs"
 

@@ -64,10 +64,6 @@ type Plug struct {
 // Attach plugs a device in. It needs a loaded vhci_hcd and root. The kernel has
 // then only begun to enumerate it.
 func Attach(d Device, speed int) (*Plug, error) {
-	port, err := freePort()
-	if err != nil {
-		return nil, fmt.Errorf("attach virtual device: %w", err)
-	}
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("attach virtual device: %w", err)
@@ -84,12 +80,27 @@ func Attach(d Device, speed int) (*Plug, error) {
 		defer close(p.done)
 		serve(conn, d)
 	}()
-	order := fmt.Sprintf("%d %d %d %d", port, fds[1], deviceID, speed)
-	if err := os.WriteFile(filepath.Join(controller, "attach"), []byte(order), 0); err != nil {
+	if err := plugInto(fds[1], speed); err != nil {
 		p.Unplug()
-		return nil, fmt.Errorf("attach virtual device to port %d: %w", port, err)
+		return nil, fmt.Errorf("attach virtual device: %w", err)
 	}
 	return p, nil
+}
+
+// plugInto gives a connection to a free port. Somebody else may be faster at the
+// same port; then it takes the next one.
+func plugInto(fd, speed int) error {
+	for {
+		port, err := freePort()
+		if err != nil {
+			return err
+		}
+		order := fmt.Sprintf("%d %d %d %d", port, fd, deviceID, speed)
+		err = os.WriteFile(filepath.Join(controller, "attach"), []byte(order), 0)
+		if !errors.Is(err, syscall.EBUSY) {
+			return err
+		}
+	}
 }
 
 // Unplug pulls the device out and waits until its transfers have ended.

@@ -57,7 +57,7 @@ type fault struct {
 	left  int // how many transfers still fail
 	errno syscall.Errno
 	stuck bool
-	until chan struct{} // for stuck: closed when it ends
+	until chan struct{} // for stuck: closed when it ends; never if nil
 }
 
 // Endpoint is the number of the interrupt endpoint.
@@ -127,7 +127,8 @@ func (d *Device) Fail(p Pipe, n int, errno syscall.Errno) {
 	d.faults[p] = &fault{left: n, errno: errno}
 }
 
-// Stick makes the next n transfers of a pipe hang until the host takes them back.
+// Stick makes the next n transfers of a pipe hang until Heal or until the host
+// takes them back.
 func (d *Device) Stick(p Pipe, n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -135,7 +136,25 @@ func (d *Device) Stick(p Pipe, n int) {
 	d.faults[p] = &fault{left: n, stuck: true, until: make(chan struct{})}
 }
 
-// Heal ends what Fail or Stick began; transfers that hang go on.
+// Lose makes the next n transfers of a pipe hang until the host takes them back.
+func (d *Device) Lose(p Pipe, n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.end(p)
+	d.faults[p] = &fault{left: n, stuck: true}
+}
+
+// Left returns how many transfers of a pipe are still to fail.
+func (d *Device) Left(p Pipe) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if f := d.faults[p]; f != nil {
+		return f.left
+	}
+	return 0
+}
+
+// Heal ends what Fail, Stick or Lose began; transfers that hang go on.
 func (d *Device) Heal(p Pipe) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
