@@ -43,7 +43,7 @@ func TestUPSC(t *testing.T) {
 		{"-j ups@refused", run{"{\"error\": \"Connection failure: Connection refused\"}\n", "Error: Connection failure: Connection refused\n", 1}},
 		{"-l nohost", run{"", "Error: No such host\n", 1}},
 		{"", run{"", "Error: invalid UPS definition.\nRequired format: upsname[@hostname[:port]]\n", 1}},
-		{"-l @", run{"", "upsc: read address \"@\": the host must not contain '@'\nError: invalid hostname.\nRequired format: [hostname[:port]]\n", 1}},
+		{"-l @", run{"", "upsc: read address \"@\": the host must not contain '@', '[' or ']'\nError: invalid hostname.\nRequired format: [hostname[:port]]\n", 1}},
 		{"-V", run{"Network UPS Tools upsc " + program.Version() + "\n", "", 0}},
 	}
 	for _, tt := range tests {

@@ -24,7 +24,7 @@ var (
 	// ErrBrackets means that an IPv6 address stands without brackets.
 	ErrBrackets = errors.New("an IPv6 address needs brackets: [::1]:3493")
 	// ErrHost means that the host cannot be one.
-	ErrHost = errors.New("the host must not contain '@'")
+	ErrHost = errors.New("the host must not contain '@', '[' or ']'")
 )
 
 // A Host is where an upsd listens.
@@ -106,7 +106,7 @@ func parseHost(text string) (Host, error) {
 	if h.Name == "" {
 		return h, ErrNoHost
 	}
-	if strings.Contains(h.Name, "@") {
+	if strings.ContainsAny(h.Name, "@[]") {
 		return h, ErrHost
 	}
 	if hasPort {

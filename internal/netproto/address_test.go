@@ -41,6 +41,8 @@ var systems = []struct {
 	{"ups@::1", "", ErrBrackets},
 	{"ups@fe80::1:3493", "", ErrBrackets},
 	{"ups@a@b", "", ErrHost},
+	{"ups@[[]", "", ErrHost},
+	{"ups@a]", "", ErrHost},
 }
 
 func TestParseSystem(t *testing.T) {
