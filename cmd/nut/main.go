@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -38,6 +39,7 @@ func run(ctx context.Context, e program.Env) error {
 		name = strings.TrimSuffix(filepath.Base(e.Args[0]), ".exe")
 	}
 	if p, ok := find(name); ok {
+		limitProcessors(name, e.Getenv)
 		// A process that runs itself again would else be known by the file's name.
 		daemon.NameProcess(name)
 		e.Args = slices.Concat([]string{name}, e.Args[1:])
@@ -51,8 +53,18 @@ func run(ctx context.Context, e program.Env) error {
 	if !ok {
 		return program.Exitf(2, "nut: no program %q; nut alone lists them%s", e.Args[1], suggestion(e.Args[1]))
 	}
+	limitProcessors(p.Name, e.Getenv)
 	e.Args = e.Args[1:]
 	return p.Run(ctx, e)
+}
+
+// limitProcessors keeps a driver on one processor at a time, unless the user wants
+// it otherwise. It has one device to wait for: more would only wake each other up
+// at each answer.
+func limitProcessors(name string, getenv func(string) string) {
+	if isDriver(name) && getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
 }
 
 func find(name string) (program.Program, bool) {

@@ -136,10 +136,12 @@ func (l *link) read(ctx context.Context, r report, transfer func(context.Context
 	limit := l.patience()
 	for try := 0; ; try++ {
 		p, epoch := l.current()
-		err := l.away()
 		begin := time.Now()
+		var err error
 		if p != nil {
 			err = within(ctx, limit, p, transfer)
+		} else {
+			err = l.away()
 		}
 		if err == nil {
 			l.succeeded(r, time.Since(begin))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -29,6 +30,7 @@ type Handle struct {
 	ioctls  usbfsIoctls
 	reaper  chan struct{}  // one token: who put it there reaps
 	claimed map[uint8]bool // true: a kernel driver has to be bound again; owner's only
+	careful atomic.Bool    // the kernel may hold us up, see quick
 
 	mu      sync.Mutex // guards what follows
 	pending map[*urb]*transfer
@@ -95,10 +97,27 @@ func Explain(err error) error {
 	return fmt.Errorf("%w (%w)", meaning, err)
 }
 
-// do performs one ioctl that does not wait for a transfer.
+// do performs one ioctl that concerns the device as a whole. The kernel may wait
+// for the device, and locks it meanwhile.
 func (h *Handle) do(request uintptr, arg unsafe.Pointer) error {
+	h.careful.Store(true)
+	return h.with(func(fd uintptr) error { return ioctl(fd, request, arg) })
+}
+
+// quick performs one ioctl that does not wait for the device. While all goes well
+// the scheduler is not told of it: that would wake the runtime's monitor, which
+// costs more than the ioctl. After a fault or an ioctl of do it is told until a
+// transfer succeeds, because then somebody may have locked the device for long.
+func (h *Handle) quick(fd, request uintptr, arg unsafe.Pointer) error {
+	if h.careful.Load() {
+		return ioctl(fd, request, arg)
+	}
+	return rawIoctl(fd, request, arg)
+}
+
+func (h *Handle) with(f func(fd uintptr) error) error {
 	var err error
-	if e := h.raw.Control(func(fd uintptr) { err = ioctl(fd, request, arg) }); e != nil {
+	if e := h.raw.Control(func(fd uintptr) { err = f(fd) }); e != nil {
 		return os.ErrClosed
 	}
 	return err
@@ -193,7 +212,8 @@ func (h *Handle) submit(t *transfer) error {
 		t.pinner.Unpin()
 		return h.lost
 	}
-	if err := h.do(h.ioctls.submitURB, unsafe.Pointer(&t.urb)); err != nil {
+	err := h.with(func(fd uintptr) error { return h.quick(fd, h.ioctls.submitURB, unsafe.Pointer(&t.urb)) })
+	if err != nil {
 		t.pinner.Unpin()
 		return err
 	}
@@ -248,7 +268,7 @@ func (h *Handle) reap(ctx context.Context, t *transfer) {
 func (h *Handle) collect(fd uintptr) {
 	for h.waiting() {
 		var u *urb
-		switch err := ioctl(fd, h.ioctls.reapURBNoDelay, unsafe.Pointer(&u)); {
+		switch err := h.quick(fd, h.ioctls.reapURBNoDelay, unsafe.Pointer(&u)); {
 		case err == nil:
 			h.finish(u)
 		case errors.Is(err, unix.EAGAIN):
@@ -274,7 +294,13 @@ func (h *Handle) finish(u *urb) {
 		return
 	}
 	delete(h.pending, u)
-	if u.status != 0 {
+	switch u.status {
+	case 0:
+		h.careful.Store(false)
+	case -int32(unix.EPIPE): // an answer
+		t.err = unix.EPIPE
+	default:
+		h.careful.Store(true)
 		t.err = syscall.Errno(-u.status)
 	}
 	t.pinner.Unpin()

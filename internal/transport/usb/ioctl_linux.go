@@ -122,3 +122,12 @@ func ioctl(fd, request uintptr, arg unsafe.Pointer) error {
 	_, err := Ioctl(fd, request, arg)
 	return err
 }
+
+// rawIoctl is ioctl without telling the scheduler: the thread has to come back at
+// once.
+func rawIoctl(fd, request uintptr, arg unsafe.Pointer) error {
+	if _, _, errno := unix.RawSyscall(unix.SYS_IOCTL, fd, request, uintptr(arg)); errno != 0 {
+		return errno
+	}
+	return nil
+}

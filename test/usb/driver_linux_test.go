@@ -1,0 +1,190 @@
+package usb_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"gonut/internal/drvsock"
+	"gonut/internal/ups"
+	"gonut/internal/words"
+)
+
+// The two drivers: C NUT's and ours.
+const (
+	cDriver   = "/lib/nut/usbhid-ups"
+	ourDriver = "/bin/usbhid-ups"
+)
+
+// A driver is a running driver process, and what it says on its socket.
+type driver struct {
+	program string
+	cmd     *exec.Cmd
+	state   *ups.State
+	conn    net.Conn
+	log     *safeBuffer
+	ended   chan struct{} // closed when the process has ended
+	results chan drvsock.Message
+}
+
+// A safeBuffer is a buffer that two goroutines may use.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// startDriver starts a driver for a unit and waits for its first complete dump.
+// It is ended when the test ends, if not before.
+func startDriver(t *testing.T, program string, u *unit, options ...string) *driver {
+	t.Helper()
+	if _, err := os.Stat(program); err != nil {
+		t.Skipf("%s is not in this machine: install nut-server", program)
+	}
+	dir, err := os.MkdirTemp("", "nut")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	conf := "[test]\n\tdriver = usbhid-ups\n\tport = auto\n"
+	for _, o := range append(options, fmt.Sprintf("vendorid = %04x", u.rec.Info.VendorID), fmt.Sprintf("productid = %04x", u.rec.Info.ProductID)) {
+		conf += "\t" + o + "\n"
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ups.conf"), []byte(conf), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := &driver{program: program, log: &safeBuffer{}, ended: make(chan struct{}), state: ups.NewState(), results: make(chan drvsock.Message, 16)}
+	d.cmd = exec.Command(program, "-a", "test", "-F", "-u", "root")
+	d.cmd.Env = append(os.Environ(), "NUT_CONFPATH="+dir, "NUT_STATEPATH="+dir, "NUT_ALTPIDPATH="+dir, "NUT_PIDPATH="+dir)
+	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		d.cmd.Wait()
+		close(d.ended)
+	}()
+	t.Cleanup(func() {
+		d.stop(t)
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", program, d.log)
+		}
+	})
+	d.connect(t, drvsock.DialPath(drvsock.Path(dir, "usbhid-ups", "test")))
+	return d
+}
+
+func (d *driver) connect(t *testing.T, dial drvsock.Dialer) {
+	t.Helper()
+	eventually(t, d.program+" listens", func() bool {
+		select {
+		case <-d.ended:
+			t.Fatalf("%s ended:\n%s", d.program, d.log)
+		default:
+		}
+		c, err := dial(context.Background())
+		d.conn = c
+		return err == nil
+	})
+	dumped := make(chan struct{})
+	go d.follow(dumped)
+	fmt.Fprintln(d.conn, drvsock.DumpAll)
+	select {
+	case <-dumped:
+	case <-time.After(10 * time.Second):
+		t.Fatalf("%s dumps nothing", d.program)
+	}
+}
+
+// follow applies what the driver says to d.state.
+func (d *driver) follow(dumped chan struct{}) {
+	var once sync.Once
+	s := words.NewScanner(d.conn)
+	for s.Scan() {
+		switch m := drvsock.Parse(s.Words()); m.Kind {
+		case drvsock.Change:
+			d.state.Apply(m.Change)
+		case drvsock.DumpEnd:
+			once.Do(func() { close(dumped) })
+		case drvsock.TrackingDone:
+			select {
+			case d.results <- m:
+			default:
+			}
+		}
+	}
+}
+
+// value returns a variable's value, empty if it has none.
+func (d *driver) value(name string) string {
+	v, _ := d.state.Variable(name)
+	return v.Value
+}
+
+// ask makes a request and returns the result that the driver reports.
+func (d *driver) ask(t *testing.T, r drvsock.Request) int {
+	t.Helper()
+	r.ID = fmt.Sprintf("id-%d", time.Now().UnixNano())
+	if _, err := d.conn.Write(r.Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	limit := time.After(15 * time.Second)
+	for {
+		select {
+		case m := <-d.results:
+			if m.ID == r.ID {
+				return int(m.Result)
+			}
+		case <-limit:
+			t.Errorf("%s does not report the result of %s", d.program, r.Name)
+			return -1
+		}
+	}
+}
+
+// stop ends the process as upsdrvctl would.
+func (d *driver) stop(t *testing.T) {
+	t.Helper()
+	if d.conn != nil {
+		d.conn.Close()
+	}
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.ended:
+	case <-time.After(10 * time.Second):
+		t.Errorf("%s does not end within 10 s of SIGTERM", d.program)
+		d.cmd.Process.Kill()
+		<-d.ended
+	}
+}
+
+// device returns the variables that describe the device, not the driver.
+func (d *driver) device() map[string]string {
+	vs := map[string]string{}
+	for _, v := range d.state.Snapshot().Variables {
+		if !strings.HasPrefix(v.Name, "driver.") {
+			vs[v.Name] = v.Value
+		}
+	}
+	return vs
+}
