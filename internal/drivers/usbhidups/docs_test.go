@@ -18,6 +18,7 @@ import (
 	"gonut/internal/program"
 	"gonut/internal/subdriver"
 	transport "gonut/internal/transport/hid"
+	"gonut/test/devices/model"
 )
 
 // blocks returns the fenced blocks of a page by their info string.
@@ -78,7 +79,7 @@ func TestWorkedExampleOfTheManual(t *testing.T) {
 		if upsc.String() != page["upsc"] {
 			t.Errorf("the driver publishes\n%s; the page says\n%s", upsc.String(), page["upsc"])
 		}
-		b.step(step{words: []string{"commands", "beeper.mute", "load.off", "load.off.delay", "shutdown.stop"}})
+		b.step(model.Step{Words: []string{"commands", "beeper.mute", "load.off", "load.off.delay", "shutdown.stop"}})
 		if got := b.do(0, drvsock.Request{Name: "beeper.mute"}); got != netproto.Handled {
 			t.Errorf("beeper.mute ended with %v", got)
 		}

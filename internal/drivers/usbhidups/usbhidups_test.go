@@ -13,6 +13,7 @@ import (
 	"gonut/internal/driver"
 	"gonut/internal/drivers/usbhidups"
 	transport "gonut/internal/transport/hid"
+	"gonut/test/devices/model"
 )
 
 func recording(t *testing.T, name string) *transport.Recording {
@@ -75,7 +76,7 @@ func TestRecordingsGiveTheVariablesThatCPublished(t *testing.T) {
 func TestCommandsOfARecording(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, "apc-backups-cs-500", recording(t, "apc-backups-cs-500"), nil)
-		b.step(step{words: []string{"commands", "shutdown.reboot", "test.panel.start", "test.panel.stop"}})
+		b.step(model.Step{Words: []string{"commands", "shutdown.reboot", "test.panel.start", "test.panel.stop"}})
 	})
 }
 
