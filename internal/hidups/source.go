@@ -30,8 +30,9 @@ type source struct {
 	interruptOnly bool
 	maxReport     bool // ask for more than the report is long
 	skip          map[byte]bool
-	texts         map[int]string // of string descriptors, by index
-	failures      int            // reports that could not be read in the last walk
+	texts         map[int]string     // of string descriptors, by index
+	wrote         map[byte]time.Time // when a report was last written
+	failures      int                // reports that could not be read in the last walk
 	successes     int
 }
 
@@ -53,7 +54,7 @@ var errPending = errors.New("the device has not said it yet")
 func newSource(conn transport.Conn, desc *hid.Descriptor, table *subdriver.Table, log *slog.Logger) *source {
 	return &source{
 		conn: conn, desc: desc, table: table, log: log,
-		index: map[refKey]subdriver.Ref{}, skip: map[byte]bool{}, texts: map[int]string{},
+		index: map[refKey]subdriver.Ref{}, skip: map[byte]bool{}, texts: map[int]string{}, wrote: map[byte]time.Time{},
 	}
 }
 
@@ -265,8 +266,8 @@ func (s *source) text(ctx context.Context, r *ref, data []byte) subdriver.Value 
 	return subdriver.Value{IsText: true, Text: t}
 }
 
-// Write implements subdriver.Source: it changes the bits of the field in the
-// report as it was last seen and sends all of it.
+// Write implements subdriver.Source: it changes the bits of the field in its
+// report and sends all of it.
 func (s *source) Write(ctx context.Context, n subdriver.Ref, v subdriver.Value) error {
 	r := &s.refs[n]
 	f := &r.field
@@ -280,12 +281,11 @@ func (s *source) Write(ctx context.Context, n subdriver.Ref, v subdriver.Value) 
 	if err != nil {
 		return fmt.Errorf("report %#02x: %w: %w", f.Report, driver.ErrInvalid, err)
 	}
-	length := max(s.desc.Length(f.Report), (f.Offset+8+f.Size+7)/8)
-	last := s.cache.Last(f.Report)
-	if last == nil && !s.interruptOnly {
-		last, _ = s.fetch(ctx, f.Report) // a report that can only be written begins with zeros
+	last, err := s.before(ctx, r)
+	if err != nil {
+		return err
 	}
-	data := make([]byte, length)
+	data := make([]byte, max(s.desc.Length(f.Report), (f.Offset+8+f.Size+7)/8))
 	copy(data, last)
 	data[0] = f.Report
 	f.Put(data, logical)
@@ -295,8 +295,54 @@ func (s *source) Write(ctx context.Context, n subdriver.Ref, v subdriver.Value) 
 		}
 		return err
 	}
+	now := time.Now()
+	s.cache.Store(f.Report, data, len(data), now)
 	s.cache.Expire()
+	s.wrote[f.Report] = now
 	return nil
+}
+
+// holdsFor is how long a report is taken to hold what was written to it. Devices
+// show a new timer only after a while, and what they show until then would undo it
+// when its neighbour in the report is written.
+const holdsFor = 2 * time.Second
+
+// before returns what a report holds, so that a write changes only its own bits;
+// nil if it cannot be known, as of reports that can only be written.
+func (s *source) before(ctx context.Context, r *ref) ([]byte, error) {
+	id := r.field.Report
+	last := s.cache.Last(id)
+	if s.interruptOnly || s.skip[id] || s.alone(r) || last != nil && time.Since(s.wrote[id]) < holdsFor {
+		return last, nil
+	}
+	data, err := s.fetch(ctx, id)
+	switch {
+	case err == nil:
+		return data, nil
+	case errors.Is(err, subdriver.ErrAbsent):
+		return last, nil
+	}
+	if e := s.fatal(ctx, err); e != nil {
+		return nil, e
+	}
+	if last == nil {
+		return nil, fmt.Errorf("report %#02x holds more than what is to be written, and cannot be read: %w", id, err)
+	}
+	return last, nil
+}
+
+// alone reports whether nothing but a field's own bits is in its report.
+func (s *source) alone(r *ref) bool {
+	if r.raw {
+		return false
+	}
+	for i := range s.desc.Fields {
+		f := &s.desc.Fields[i]
+		if f.Report == r.field.Report && f.Kind == hid.Feature && (f.Offset != r.field.Offset || f.Size != r.field.Size) {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *source) put(ctx context.Context, id byte, data []byte) error {
