@@ -194,6 +194,57 @@ func TestTablesAgainstTheFacts(t *testing.T) {
 	}
 }
 
+// Usages that all tables share, and the table that each device gets.
+func TestUsagesAndIDsAgainstTheFacts(t *testing.T) {
+	shared := os.Getenv("GONUT_SHARED")
+	if shared == "" {
+		t.Skip("GONUT_SHARED is not set: the facts of C's tables are not there")
+	}
+	lib := Load("hid", Embedded())
+	first := map[string]bool{}
+	for _, w := range columnsOf(t, filepath.Join(shared, "facts/hid/_usages-common.tsv"), 2) {
+		if first[w[0]] { // two pages have the name: a path means the first
+			continue
+		}
+		first[w[0]] = true
+		code, err := strconv.ParseUint(w[1], 0, 32)
+		if got, ok := lib.Table("explore").Code(w[0]); !ok || err != nil || got != uint32(code) {
+			t.Errorf("usage %s = %08x, %t; want %s", w[0], got, ok, w[1])
+		}
+	}
+	known := 0
+	for _, w := range columnsOf(t, filepath.Join(shared, "facts/usb-ids.tsv"), 4) {
+		vendor, err1 := strconv.ParseUint(w[0], 0, 16)
+		product, err2 := strconv.ParseUint(w[1], 0, 16)
+		if w[2] != "usbhid-ups" || err1 != nil || err2 != nil || w[3] == "-" {
+			continue
+		}
+		known++
+		id := fmt.Sprintf("%04x:%04x", vendor, product)
+		if !slices.ContainsFunc(lib.Table(w[3]).Matches, func(m Match) bool { return slices.Contains(m.IDs, id) }) {
+			t.Errorf("table %s does not match %s", w[3], id)
+		}
+	}
+	if known < 100 {
+		t.Errorf("only %d ids were compared", known)
+	}
+}
+
+// columnsOf returns the lines of a file that have at least n columns.
+func columnsOf(t *testing.T, file string, n int) (lines [][]string) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if w := strings.Split(strings.TrimRight(line, "\n"), "\t"); len(w) >= n && !strings.HasPrefix(line, "#") {
+			lines = append(lines, w)
+		}
+	}
+	return lines
+}
+
 // meant reports whether a list has a difference.
 func (c *comparison) meant(list map[string]string, what string) bool {
 	what = c.table.Name + " " + what
