@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,8 +52,16 @@ func ParseCommand(ws []string, upsNames []string) (Command, error) {
 	return c, nil
 }
 
+// parseTime reads a number of seconds, or a time with units such as 1m30s.
+func parseTime(text string) (time.Duration, error) {
+	if n, err := strconv.ParseFloat(text, 64); err == nil {
+		text = strconv.FormatFloat(n, 'f', -1, 64) + "s"
+	}
+	return time.ParseDuration(text)
+}
+
 // ParseScript reads commands with times: each line is the time since the start
-// (such as 90s or 1m30s), never earlier than the line before, and a command.
+// (such as 90, 90s or 1m30s), never earlier than the line before, and a command.
 func ParseScript(name string, r io.Reader, upsNames []string) ([]Command, error) {
 	var cs []Command
 	s := words.NewScanner(r)
@@ -67,9 +76,9 @@ func ParseScript(name string, r io.Reader, upsNames []string) ([]Command, error)
 		if len(ws) < 2 {
 			return fail(fmt.Errorf("want a time and a command, such as: 10s cut"))
 		}
-		at, err := time.ParseDuration(ws[0])
+		at, err := parseTime(ws[0])
 		if err != nil || at < 0 {
-			return fail(fmt.Errorf("%q is no time since the start; write it like 10s or 1m30s", ws[0]))
+			return fail(fmt.Errorf("%q is no time since the start; write it like 10, 10s or 1m30s", ws[0]))
 		}
 		c, err := ParseCommand(ws[1:], upsNames)
 		if err != nil {

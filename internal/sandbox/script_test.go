@@ -8,7 +8,7 @@ import (
 )
 
 func TestParseScript(t *testing.T) {
-	const text = "# a short outage\n0s status\n\n10s CUT apc\n1m30s restore apc rack\n1m30s quit\n"
+	const text = "# a short outage\n0 status\n\n10 CUT apc\n1m30s restore apc rack\n1m30s quit\n"
 	got, err := ParseScript("story", strings.NewReader(text), []string{"apc", "rack"})
 	want := []Command{
 		{0, "status", []string{}},
@@ -24,8 +24,9 @@ func TestParseScript(t *testing.T) {
 func TestParseScriptSaysWhatIsWrong(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"10s\n", "story:1: want a time and a command, such as: 10s cut"},
-		{"\n\ncut 10s\n", `story:3: "cut" is no time since the start; write it like 10s or 1m30s`},
-		{"-1s cut\n", `story:1: "-1s" is no time since the start; write it like 10s or 1m30s`},
+		{"\n\ncut 10s\n", `story:3: "cut" is no time since the start; write it like 10, 10s or 1m30s`},
+		{"nan cut\n", `story:1: "nan" is no time since the start; write it like 10, 10s or 1m30s`},
+		{"-1s cut\n", `story:1: "-1s" is no time since the start; write it like 10, 10s or 1m30s`},
 		{"1s cutt\n", `story:1: unknown command "cutt"; did you mean cut?`},
 		{"1s explode\n", `story:1: unknown command "explode"; known are cut, restore, lowbatt, replace, unplug, status, help, quit`},
 		{"1s cut foo\n", `story:1: unknown ups "foo"; there are apc and rack`},
