@@ -167,8 +167,10 @@ func TestOneProcess(t *testing.T) {
 	go func() { done <- s.run(t.Context(), Program(), "-F", "-p") }()
 	other := newSite(t, "")
 	other.env = s.env
-	until(t, func() bool { return other.run(t.Context(), Program(), "-c", "status") == 3 })
-	if out := other.stdout.String(); !strings.Contains(out, "NOT PROTECTED") || !strings.Contains(out, "reachable    lost") {
+	until(t, func() bool {
+		return other.run(t.Context(), Program(), "-c", "status") == 3 && strings.Contains(other.stdout.String(), "reachable    lost")
+	})
+	if out := other.stdout.String(); !strings.Contains(out, "NOT PROTECTED") {
 		t.Errorf("upsmon -c status printed %q", out)
 	}
 	if _, err := os.Stat(s.path("upsmon.pid")); err != nil {

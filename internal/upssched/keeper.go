@@ -15,8 +15,9 @@ import (
 const (
 	// maxClients is how many connections the timer process serves at a time.
 	maxClients = 128
-	// clientWait is how long a client may take for a request or to read the answer.
-	clientWait = 30 * time.Second
+	// clientWait is how long a client may take for a request or to read the answer;
+	// shorter than replyWait, so that a client behind silent ones is served.
+	clientWait = 10 * time.Second
 	// endWait is how long the end of the timer process waits for running commands.
 	endWait = 2 * time.Second
 )
