@@ -35,9 +35,11 @@ func (d *Device) addCommands(u *driver.Update) {
 // Command implements driver.Device. A command that the table has not is made of
 // others, as far as they exist.
 func (d *Device) Command(ctx context.Context, name, param string) error {
-	switch {
-	case d.walker == nil:
+	if d.walker == nil {
 		return fmt.Errorf("command %s: %w: the device was not read yet", name, driver.ErrFailed)
+	}
+	name = d.renamed(name)
+	switch {
 	case d.walker.HasCommand(name):
 		return d.walker.Command(ctx, name, param)
 	}
@@ -54,6 +56,16 @@ func (d *Device) Command(ctx context.Context, name, param string) error {
 		return d.shutdown(ctx)
 	}
 	return fmt.Errorf("command %s: %w", name, driver.ErrUnknown)
+}
+
+// renamed returns the present name of a command that has an old one. C's driver does
+// not look at the rows that tables have for the old ones.
+func (d *Device) renamed(name string) string {
+	old := map[string]string{"beeper.off": "beeper.disable", "beeper.on": "beeper.enable"}
+	if now := old[name]; now != "" && d.walker.HasCommand(now) {
+		return now
+	}
+	return name
 }
 
 // cycle arms the start timer before the off timer: once the load is off, nobody may
