@@ -39,8 +39,7 @@ func (d *Device) Command(ctx context.Context, name, param string) error {
 		return fmt.Errorf("command %s: %w: the device was not read yet", name, driver.ErrFailed)
 	}
 	name = d.renamed(name)
-	switch {
-	case d.walker.HasCommand(name):
+	if d.walker.HasCommand(name) {
 		return d.walker.Command(ctx, name, param)
 	}
 	switch name {

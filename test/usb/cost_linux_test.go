@@ -115,10 +115,10 @@ func cpuOf(t *testing.T, pid int) time.Duration {
 }
 
 // measure runs a driver and looks at it for a while after it has settled.
-func measure(t *testing.T, program string, window time.Duration) cost {
+func measure(t *testing.T, w way, window time.Duration) cost {
 	t.Helper()
 	u := plugIn(t, backUPS)
-	d := startDriver(t, program, u, "pollinterval = 1", "pollfreq = 5")
+	d := startDriver(t, w, u, "pollinterval = 1", "pollfreq = 5")
 	defer u.out(t)
 	defer d.stop(t)
 	time.Sleep(5 * time.Second) // a start is not a poll
@@ -136,9 +136,9 @@ func measure(t *testing.T, program string, window time.Duration) cost {
 func TestPollCost(t *testing.T) {
 	machine(t)
 	const window = 15 * time.Second
-	c := measure(t, cDriver, window)
+	c := measure(t, cDriver(), window)
 	t.Logf("C's in %v:  %v", window, c)
-	ours := measure(t, ourDriver, window)
+	ours := measure(t, overUSBFS(), window)
 	t.Logf("ours in %v: %v", window, ours)
 	t.Logf("ours to C's: %.2f of the system calls, %.2f of the CPU", float64(ours.total())/float64(c.total()), float64(ours.cpu)/float64(c.cpu))
 	if ours.total() > c.total() {

@@ -7,7 +7,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,15 +21,18 @@ import (
 	"gonut/internal/words"
 )
 
-// The two drivers: C NUT's and ours.
-const (
-	cDriver   = "/lib/nut/usbhid-ups"
-	ourDriver = "/bin/usbhid-ups"
-)
+// A way is a driver's program and whom it runs as. A user who may not open the nodes
+// of usbfs is left with hidraw.
+type way struct{ name, program, user string }
+
+// The ways to a device: C NUT's driver, and ours.
+func cDriver() way   { return way{"C's", "/lib/nut/usbhid-ups", "root"} }
+func overUSBFS() way { return way{"ours by usbfs", "/bin/usbhid-ups", "root"} }
+func overRaw() way   { return way{"ours by hidraw", "/bin/usbhid-ups", "nut"} }
 
 // A driver is a running driver process, and what it says on its socket.
 type driver struct {
-	program string
+	way
 	cmd     *exec.Cmd
 	state   *ups.State
 	conn    net.Conn
@@ -56,25 +61,14 @@ func (s *safeBuffer) String() string {
 
 // startDriver starts a driver for a unit and waits for its first complete dump.
 // It is ended when the test ends, if not before.
-func startDriver(t *testing.T, program string, u *unit, options ...string) *driver {
+func startDriver(t *testing.T, w way, u *unit, options ...string) *driver {
 	t.Helper()
-	if _, err := os.Stat(program); err != nil {
-		t.Skipf("%s is not in this machine: install nut-server", program)
+	if _, err := os.Stat(w.program); err != nil {
+		t.Skipf("%s is not in this machine: install nut-server", w.program)
 	}
-	dir, err := os.MkdirTemp("", "nut")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	conf := "[test]\n\tdriver = usbhid-ups\n\tport = auto\n"
-	for _, o := range append(options, fmt.Sprintf("vendorid = %04x", u.rec.Info.VendorID), fmt.Sprintf("productid = %04x", u.rec.Info.ProductID)) {
-		conf += "\t" + o + "\n"
-	}
-	if err := os.WriteFile(filepath.Join(dir, "ups.conf"), []byte(conf), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	d := &driver{program: program, log: &safeBuffer{}, ended: make(chan struct{}), state: ups.NewState(), results: make(chan drvsock.Message, 16)}
-	d.cmd = exec.Command(program, "-a", "test", "-F", "-u", "root")
+	dir := configure(t, w, u, options)
+	d := &driver{way: w, log: &safeBuffer{}, ended: make(chan struct{}), state: ups.NewState(), results: make(chan drvsock.Message, 16)}
+	d.cmd = exec.Command(w.program, "-a", "test", "-F", "-u", w.user)
 	d.cmd.Env = append(os.Environ(), "NUT_CONFPATH="+dir, "NUT_STATEPATH="+dir, "NUT_ALTPIDPATH="+dir, "NUT_PIDPATH="+dir)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	if err := d.cmd.Start(); err != nil {
@@ -87,19 +81,59 @@ func startDriver(t *testing.T, program string, u *unit, options ...string) *driv
 	t.Cleanup(func() {
 		d.stop(t)
 		if t.Failed() {
-			t.Logf("log of %s:\n%s", program, d.log)
+			t.Logf("log of the driver, %s:\n%s", w.name, d.log)
 		}
 	})
 	d.connect(t, drvsock.DialPath(drvsock.Path(dir, "usbhid-ups", "test")))
 	return d
 }
 
+// configure makes a folder with an ups.conf for a unit, which the driver's user may
+// write to.
+func configure(t *testing.T, w way, u *unit, options []string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "nut")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if who, err := user.Lookup(w.user); err == nil && who.Uid != "0" {
+		id, _ := strconv.Atoi(who.Uid)
+		if err := os.Chown(dir, id, id); err != nil {
+			t.Fatal(err)
+		}
+		go u.allowRaw(t.Context())
+	}
+	var conf strings.Builder
+	conf.WriteString("[test]\n\tdriver = usbhid-ups\n\tport = auto\n")
+	for _, o := range append(options, fmt.Sprintf("vendorid = %04x", u.rec.Info.VendorID),
+		fmt.Sprintf("productid = %04x", u.rec.Info.ProductID), fmt.Sprintf("serial = %q", strings.TrimSpace(u.rec.Info.Serial))) {
+		fmt.Fprintf(&conf, "\t%s\n", o)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ups.conf"), []byte(conf.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// allowRaw lets everybody open the nodes of hidraw, new ones a little later than the
+// kernel makes them, as udevd would.
+func (u *unit) allowRaw(ctx context.Context) {
+	for ctx.Err() == nil {
+		nodes, _ := filepath.Glob("/dev/hidraw*")
+		for _, n := range nodes {
+			os.Chmod(n, 0o666)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 func (d *driver) connect(t *testing.T, dial drvsock.Dialer) {
 	t.Helper()
-	eventually(t, d.program+" listens", func() bool {
+	eventually(t, d.name+" driver listens", func() bool {
 		select {
 		case <-d.ended:
-			t.Fatalf("%s ended:\n%s", d.program, d.log)
+			t.Fatalf("the driver, %s, ended:\n%s", d.name, d.log)
 		default:
 		}
 		c, err := dial(context.Background())
@@ -112,7 +146,7 @@ func (d *driver) connect(t *testing.T, dial drvsock.Dialer) {
 	select {
 	case <-dumped:
 	case <-time.After(10 * time.Second):
-		t.Fatalf("%s dumps nothing", d.program)
+		t.Fatalf("the driver, %s, dumps nothing", d.name)
 	}
 }
 
@@ -135,12 +169,6 @@ func (d *driver) follow(dumped chan struct{}) {
 	}
 }
 
-// value returns a variable's value, empty if it has none.
-func (d *driver) value(name string) string {
-	v, _ := d.state.Variable(name)
-	return v.Value
-}
-
 // ask makes a request and returns the result that the driver reports.
 func (d *driver) ask(t *testing.T, r drvsock.Request) int {
 	t.Helper()
@@ -156,7 +184,7 @@ func (d *driver) ask(t *testing.T, r drvsock.Request) int {
 				return int(m.Result)
 			}
 		case <-limit:
-			t.Errorf("%s does not report the result of %s", d.program, r.Name)
+			t.Errorf("the driver, %s, does not report the result of %s", d.name, r.Name)
 			return -1
 		}
 	}
@@ -172,7 +200,7 @@ func (d *driver) stop(t *testing.T) {
 	select {
 	case <-d.ended:
 	case <-time.After(10 * time.Second):
-		t.Errorf("%s does not end within 10 s of SIGTERM", d.program)
+		t.Errorf("the driver, %s, does not end within 10 s of SIGTERM", d.name)
 		d.cmd.Process.Kill()
 		<-d.ended
 	}

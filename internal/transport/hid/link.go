@@ -205,7 +205,7 @@ func (l *link) failed(r report, err error, try int) (Step, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.closed || errors.Is(err, context.Canceled):
+	case l.closed, errors.Is(err, context.Canceled), errors.Is(err, ErrUnsupported):
 		return 0, false
 	case errors.Is(err, ErrStall):
 		// An answer: the device lives. It is a passing fault only if the report

@@ -272,6 +272,24 @@ func TestLinkLeavesABadReportAlone(t *testing.T) {
 	}
 }
 
+func TestLinkDoesNotRepeatWhatThisWayCannot(t *testing.T) {
+	b := newBench(func(call string, _ int) error {
+		if call == "get 1" {
+			return ErrUnsupported
+		}
+		return nil
+	})
+	l := openBench(t, b, io.Discard)
+	for range badReport + 1 {
+		if _, err := l.Get(t.Context(), Feature, 1, make([]byte, 8)); !errors.Is(err, ErrUnsupported) {
+			t.Errorf("Get = %v; want ErrUnsupported", err)
+		}
+	}
+	if got, want := b.take(), "get 1, get 1, get 1, get 1"; got != want || l.Counts() != [steps]int{} {
+		t.Errorf("calls: %s, steps %v; want %s and no step", got, l.Counts(), want)
+	}
+}
+
 func TestLinkNeverWritesTwice(t *testing.T) {
 	for _, fault := range []error{syscall.EIO, ErrTimeout, ErrStall, ErrGone, ErrOverflow} {
 		b := newBench(func(call string, _ int) error {

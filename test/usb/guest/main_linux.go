@@ -50,8 +50,8 @@ func prepare() error {
 		}
 	}
 	for name, text := range map[string]string{
-		"/etc/passwd": "root:x:0:0:root:/tmp:/bin/sh\n",
-		"/etc/group":  "root:x:0:\n",
+		"/etc/passwd": "root:x:0:0:root:/tmp:/bin/sh\nnut:x:100:100:nut:/tmp:/bin/sh\n",
+		"/etc/group":  "root:x:0:\nnut:x:100:\n",
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			return err
