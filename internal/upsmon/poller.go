@@ -60,7 +60,8 @@ type poller struct {
 type orders struct {
 	every             time.Duration
 	poll, fsd, logins bool
-	reconnect         *conf.Monitor
+	line              *conf.Monitor // what the next login is to use
+	reconnect         bool
 }
 
 func newPoller(mc conf.Monitor, l *loop) *poller {
@@ -102,8 +103,11 @@ func (p *poller) run() {
 	defer timer.Stop()
 	for p.ctx.Err() == nil {
 		o := p.take()
-		if o.reconnect != nil {
-			p.reconnect(*o.reconnect)
+		if o.line != nil {
+			p.conf = *o.line
+		}
+		if o.reconnect {
+			p.logout()
 		}
 		if o.fsd {
 			p.tell(monitor.FSDSet{UPS: p.conf.System, Err: text(p.setFSD())})
@@ -113,7 +117,7 @@ func (p *poller) run() {
 			p.tell(monitor.Logins{UPS: p.conf.System, N: n, Err: text(err)})
 		}
 		every := max(o.every, time.Second)
-		if o.poll || o.reconnect != nil || time.Since(last) >= every {
+		if o.poll || o.reconnect || time.Since(last) >= every {
 			last = time.Now()
 			p.poll()
 			continue
@@ -140,12 +144,6 @@ func (p *poller) tell(ev monitor.Event) {
 	case p.loop.events <- ev:
 	case <-p.ctx.Done():
 	}
-}
-
-// reconnect begins anew with a MONITOR line that may have changed.
-func (p *poller) reconnect(mc conf.Monitor) {
-	p.conf = mc
-	p.logout()
 }
 
 // poll asks for the status once and tells the loop what came.

@@ -314,7 +314,9 @@ func (l *loop) do(a monitor.Action) {
 			delete(l.pollers, a.UPS)
 		}
 	case monitor.Reconnect:
-		l.order(a.Monitor.System, func(o *orders) { o.reconnect = &a.Monitor })
+		l.order(a.Monitor.System, func(o *orders) { o.line, o.reconnect = &a.Monitor, true })
+	case monitor.Redefine:
+		l.order(a.Monitor.System, func(o *orders) { o.line = &a.Monitor })
 	case monitor.Poll:
 		l.order(a.UPS, func(o *orders) { o.poll = true })
 	case monitor.PollEvery:

@@ -28,6 +28,12 @@ type Reconnect struct {
 	Why     string
 }
 
+// Redefine says what the next login is to use; the connection stays as it is.
+type Redefine struct {
+	Monitor conf.Monitor
+	Why     string
+}
+
 // Poll asks for the status at once, besides the regular polls.
 type Poll struct{ UPS, Why string }
 
@@ -99,6 +105,7 @@ func (l Level) String() string { return levelNames[l] }
 func (Watch) action()     {}
 func (Unwatch) action()   {}
 func (Reconnect) action() {}
+func (Redefine) action()  {}
 func (Poll) action()      {}
 func (PollEvery) action() {}
 func (Notify) action()    {}
@@ -115,6 +122,7 @@ func (a Watch) String() string {
 }
 func (a Unwatch) String() string   { return "unwatch " + a.UPS + because(a.Why) }
 func (a Reconnect) String() string { return "reconnect " + a.Monitor.System + because(a.Why) }
+func (a Redefine) String() string  { return "redefine " + a.Monitor.System + because(a.Why) }
 func (a Poll) String() string      { return "poll " + a.UPS + because(a.Why) }
 func (a PollEvery) String() string { return "poll every " + a.D.String() + because(a.Why) }
 func (a Notify) String() string {

@@ -103,6 +103,9 @@ func (m *Monitor) redefine(u *unit, mc conf.Monitor) {
 		m.logf(LevelInfo, mc.System, "", "UPS [%s]: redefined power value to %d", mc.System, mc.PowerValue)
 	}
 	identity := old.User != mc.User || old.Password != mc.Password
+	if old.Primary && !mc.Primary {
+		m.logf(LevelInfo, mc.System, "", "UPS [%s]: redefined as a secondary", mc.System)
+	}
 	switch {
 	case mc.Primary && !old.Primary:
 		m.logf(LevelInfo, mc.System, "", "UPS [%s]: redefined as a primary", mc.System)
@@ -112,8 +115,9 @@ func (m *Monitor) redefine(u *unit, mc conf.Monitor) {
 		m.reconnect(u, "with the new user or password")
 	case identity:
 		m.logf(LevelInfo, mc.System, "", "UPS [%s]: redefined user or password, used from the next login on", mc.System)
-	case !mc.Primary && old.Primary:
-		m.logf(LevelInfo, mc.System, "", "UPS [%s]: redefined as a secondary", mc.System)
+		m.do(Redefine{Monitor: mc, Why: "another user or password"})
+	case old.Primary && !mc.Primary:
+		m.do(Redefine{Monitor: mc, Why: "a secondary from now on"})
 	}
 }
 
