@@ -37,6 +37,7 @@ type Log struct {
 	tag       string
 	noSyslog  bool // NUT_DEBUG_SYSLOG=none or stderr
 	verbosity atomic.Int32
+	queue     atomic.Pointer[logQueue] // nil: whoever logs writes
 
 	mu      sync.Mutex // guards what follows and serialises lines
 	keepErr bool       // standard error stays open in the background
@@ -128,8 +129,16 @@ func (l *Log) enabled(level slog.Level) bool {
 	return level >= levelDebug0 || int(levelDebug0-level) <= l.Verbosity()
 }
 
-// write sends one line everywhere.
+// write sends one line everywhere, or has it sent.
 func (l *Log) write(now time.Time, level slog.Level, text string) error {
+	if q := l.queue.Load(); q != nil {
+		q.add(logLine{now: now, level: level, text: text})
+		return nil
+	}
+	return l.writeNow(now, level, text)
+}
+
+func (l *Log) writeNow(now time.Time, level slog.Level, text string) error {
 	if n := int(levelDebug0 - level); n >= 1 {
 		text = fmt.Sprintf("[D%d:%s] %s", n, l.tag, text)
 	}

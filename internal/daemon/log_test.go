@@ -147,3 +147,54 @@ func TestLogInBackground(t *testing.T) {
 		}
 	}
 }
+
+// A slowWriter takes a line only when a test lets it.
+type slowWriter struct {
+	let chan struct{}
+	out bytes.Buffer
+}
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	<-w.let
+	return w.out.Write(p)
+}
+
+// Whoever logs does not wait for a reader that does not read.
+func TestNeverWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &slowWriter{let: make(chan struct{})}
+		l := NewLog("upsmon", program.Env{Stderr: w, Getenv: env(map[string]string{"NUT_DEBUG_SYSLOG": "none"})})
+		flush := l.NeverWait()
+		start := time.Now()
+		for range queuedLines + 10 {
+			l.Logger().Info("line")
+		}
+		flush(3 * time.Second) // in vain
+		if d := time.Since(start); d != 3*time.Second {
+			t.Errorf("logging and flushing took %s; want 3s, the patience of flush", d)
+		}
+		close(w.let)
+		synctest.Wait()
+		lines := strings.Split(strings.TrimSpace(w.out.String()), "\n")
+		// One is on its way to the writer when the queue is full.
+		if n := len(lines); n < queuedLines || n > queuedLines+2 || !strings.HasSuffix(lines[1], "messages are lost: nobody took them in time") {
+			t.Errorf("%d lines were written, the second is %q; want those that found a place, and how many did not", n, lines[1])
+		}
+	})
+}
+
+// In the end everything is written, in order, and the log goes on as before.
+func TestNeverWaitKeepsOrder(t *testing.T) {
+	l, out := testLog(map[string]string{"NUT_DEBUG_SYSLOG": "none"})
+	flush := l.NeverWait()
+	var want strings.Builder
+	for i := range 500 {
+		l.Logger().Info(strconv.Itoa(i))
+		want.WriteString(strconv.Itoa(i) + "\n")
+	}
+	flush(time.Minute)
+	l.Logger().Info("end")
+	if got := out.String(); got != want.String()+"end\n" {
+		t.Errorf("wrote %q; want the numbers up to 499 in order, then end", got)
+	}
+}

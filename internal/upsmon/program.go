@@ -293,6 +293,7 @@ func (p *process) serve(ctx context.Context, c conf.UPSMon, s Shutdowner, parent
 	}
 	ctx, signals, stop := daemon.ListenSignals(ctx)
 	defer stop()
+	defer p.log.NeverWait()(logFlush)
 	deps := p.deps(c, s)
 	deps.ParentGone = parentGone
 	d := New(c, deps)
@@ -307,6 +308,9 @@ func (p *process) serve(ctx context.Context, c conf.UPSMon, s Shutdowner, parent
 	}
 	return err
 }
+
+// logFlush is how long the end of upsmon waits for whoever reads its log.
+const logFlush = time.Second
 
 // deps is what a daemon on this host needs.
 func (p *process) deps(c conf.UPSMon, s Shutdowner) Deps {

@@ -44,9 +44,10 @@ type Deps struct {
 	// Hook sees each step: what happened and what follows. It is called by the loop
 	// and must neither block nor keep the slice.
 	Hook func(now time.Time, ev monitor.Event, as []monitor.Action)
-	// Record keeps the reasons of a shutdown.
+	// Record keeps the reasons of a shutdown. Nothing waits for it but the end.
 	Record func(monitor.Decision) error
-	// Reload reads the configuration again; nil means that it cannot change.
+	// Reload reads the configuration again; nil means that it cannot change. Nothing
+	// waits for it.
 	Reload func() (conf.UPSMon, error)
 	Logger *slog.Logger // nil: no log
 	// Service hears of readiness, reloads, the end, and that the loop is alive.
@@ -125,7 +126,8 @@ func (d *Daemon) give(o order) bool {
 
 // Run works until it is told to stop, ctx ends or this host is shut down, and
 // until all that it started has ended. Commands that were started for
-// notifications may live longer. Run may be called once.
+// notifications may live longer, and so may a Record or Reload that hangs. Run may be
+// called once.
 func (d *Daemon) Run(ctx context.Context) error {
 	defer close(d.done)
 	if d.conf.MinSupplies > monitor.Total(d.conf) {
@@ -148,8 +150,12 @@ type loop struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	notices *dispatcher
-	asked   bool       // for the shutdown of this host
-	result  chan error // of that; nil when there is none to come
+	asked   bool          // for the shutdown of this host
+	result  chan error    // of that; nil when there is none to come
+	kept    chan struct{} // closed when the reasons of the shutdown are kept; nil: none are
+	loaded  chan loaded
+	loading bool // the configuration is being read
+	again   bool // and has to be read once more after that
 	every   time.Duration
 	goodbye bool // log out from servers at the end
 	asleep  bool // the system sleeps, and said so
@@ -157,7 +163,9 @@ type loop struct {
 }
 
 func newLoop(d *Daemon) *loop {
-	l := &loop{Daemon: d, m: monitor.New(d.conf), events: make(chan monitor.Event), pollers: make(map[string]*poller)}
+	l := &loop{
+		Daemon: d, m: monitor.New(d.conf), events: make(chan monitor.Event), pollers: make(map[string]*poller), loaded: make(chan loaded, 1),
+	}
 	l.now.Store(&d.conf)
 	l.inner, l.cancel = context.WithCancel(context.Background())
 	l.notices = newDispatcher(d.deps.Notifiers, d.log)
@@ -197,6 +205,8 @@ func (l *loop) run(ctx context.Context) error {
 			watch = newClockWatch(time.Now())
 		case err := <-l.result:
 			l.shutdownDone(err)
+		case c := <-l.loaded:
+			l.reloaded(c)
 		case <-pulse.C:
 			l.deps.Service.Watchdog()
 		}
@@ -240,21 +250,46 @@ func (l *loop) take(o order) {
 	}
 }
 
+// loaded is a configuration that was read, or why it could not be.
+type loaded struct {
+	conf conf.UPSMon
+	err  error
+}
+
+// reload has the configuration read again. The disk may be slow, so the loop goes on
+// meanwhile; whoever asks for another reload gets one when this is done.
 func (l *loop) reload() {
 	if l.deps.Reload == nil {
 		l.log.Warn("reload ignored: this configuration cannot change")
 		return
 	}
-	l.deps.Service.Reloading()
-	defer l.deps.Service.Ready("")
-	c, err := l.deps.Reload()
-	if err != nil {
-		l.log.Error("Reload failed, the old configuration stays", "err", err)
+	if l.loading {
+		l.again = true
 		return
 	}
-	l.step(monitor.Reloaded{Config: c})
-	c = l.m.Conf()
-	l.now.Store(&c)
+	l.loading = true
+	l.deps.Service.Reloading()
+	go func() {
+		c, err := l.deps.Reload()
+		l.loaded <- loaded{c, err}
+	}()
+}
+
+// reloaded takes over a configuration that was read.
+func (l *loop) reloaded(c loaded) {
+	l.loading = false
+	if c.err != nil {
+		l.log.Error("Reload failed, the old configuration stays", "err", c.err)
+	} else {
+		l.step(monitor.Reloaded{Config: c.conf})
+		now := l.m.Conf()
+		l.now.Store(&now)
+	}
+	l.deps.Service.Ready("")
+	if l.again {
+		l.again = false
+		l.reload()
+	}
 }
 
 // parentGone says so now and again, for as long as nobody restarts upsmon.
@@ -384,14 +419,20 @@ func (l *loop) logAction(a monitor.Log) {
 	l.log.Log(context.Background(), levels[a.Level], a.Text, attrs...)
 }
 
+// record keeps the reasons of a shutdown, which does not wait for the disk.
 func (l *loop) record(d monitor.Decision) {
 	l.log.Log(context.Background(), daemon.LevelCritical, "shutdown decided: "+d.Cause, "otherwise", strings.Join(d.Otherwise, "; "))
 	if l.deps.Record == nil {
 		return
 	}
-	if err := l.deps.Record(d); err != nil {
-		l.log.Error("keep the reasons of the shutdown", "err", err)
-	}
+	kept := make(chan struct{})
+	l.kept = kept
+	go func() {
+		defer close(kept)
+		if err := l.deps.Record(d); err != nil {
+			l.log.Error("keep the reasons of the shutdown", "err", err)
+		}
+	}()
 }
 
 // shutDown asks for the shutdown of this host. It may take long, so the loop goes
@@ -429,6 +470,17 @@ func (l *loop) end() {
 		l.shutdownDone(<-l.result)
 	}
 	l.notices.close()
+	if l.kept != nil {
+		select {
+		case <-l.kept:
+		case <-time.After(recordWait):
+			l.log.Warn("the reasons of the shutdown may not be kept: the disk does not answer")
+		}
+	}
 	l.cancel()
 	l.wg.Wait()
 }
+
+// recordWait is how long the end of upsmon waits for the reasons of the shutdown to
+// be on the disk.
+const recordWait = 2 * time.Second

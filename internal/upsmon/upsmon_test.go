@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gonut/internal/conf"
 	"gonut/internal/upsmon/monitor"
 )
 
@@ -323,6 +324,30 @@ func TestReload(t *testing.T) {
 		u.status("OB LB")
 		time.Sleep(time.Minute)
 		h.wantUp()
+	})
+}
+
+// A disk that hangs, under the reasons of the shutdown or under the configuration that
+// is read again, delays no shutdown.
+func TestHangingDiskDelaysNothing(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL")
+		w.serve("server", u)
+		back := make(chan struct{})
+		defer close(back)
+		h := w.startWith("host", primary, Deps{
+			Record: func(monitor.Decision) error { <-back; return nil },
+			Reload: func() (conf.UPSMon, error) { <-back; return conf.UPSMon{}, errors.New("late") },
+		})
+		time.Sleep(time.Minute)
+		h.d.Reload()
+		h.d.Reload()
+		u.status("OB LB")
+		<-h.finished
+		h.wantDown(time.Minute+5*time.Second, time.Minute+5*time.Second+100*time.Millisecond)
+		if h.err != nil || w.now() > time.Minute+8*time.Second {
+			t.Errorf("Run() = %v at %s; want nil, 2s after the shutdown", h.err, w.now())
+		}
 	})
 }
 

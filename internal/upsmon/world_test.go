@@ -238,11 +238,8 @@ func (w *world) startWith(name, config string, deps Deps) *host {
 	deps.Dial = h.link.dial
 	deps.Shutdowner = h
 	deps.Hook = h.see
-	deps.Record = func(d monitor.Decision) error {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.reasons = append(h.reasons, d)
-		return nil
+	if deps.Record == nil {
+		deps.Record = h.record
 	}
 	h.d = New(c, deps)
 	ctx, cancel := context.WithCancelCause(w.ctx)
@@ -265,6 +262,13 @@ func (h *host) Shutdown(_ context.Context, powerDown bool) error {
 	h.downAt, h.flagged = h.w.now(), powerDown
 	h.mu.Unlock()
 	h.w.note("%s down", h.name)
+	return nil
+}
+
+func (h *host) record(d monitor.Decision) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reasons = append(h.reasons, d)
 	return nil
 }
 
