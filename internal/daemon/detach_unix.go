@@ -81,12 +81,27 @@ func ended(ctx context.Context, cmd *exec.Cmd) error {
 }
 
 // Ready tells the process that the user started that it may exit, and leaves the
-// terminal: the standard streams become /dev/null and the log goes to syslog. log
-// may be nil.
+// terminal. log may be nil.
 func (b *Background) Ready(log *Log) error {
 	if b == nil || b.ready == nil {
 		return nil
 	}
+	if err := LeaveTerminal(log); err != nil {
+		return err
+	}
+	if log != nil {
+		log.Logger().Info("Startup successful: " + log.sys.ident)
+	}
+	// Nobody may be waiting any more; that is no reason to end.
+	b.ready.Write([]byte{1})
+	err := b.ready.Close()
+	b.ready = nil
+	return err
+}
+
+// LeaveTerminal makes the standard streams /dev/null and has the log go to syslog.
+// log may be nil.
+func LeaveTerminal(log *Log) error {
 	keepStderr := false
 	if log != nil {
 		keepStderr = log.background()
@@ -105,9 +120,5 @@ func (b *Background) Ready(log *Log) error {
 			return fmt.Errorf("leave terminal: %w", err)
 		}
 	}
-	// Nobody may be waiting any more; that is no reason to end.
-	b.ready.Write([]byte{1})
-	err = b.ready.Close()
-	b.ready = nil
-	return err
+	return nil
 }

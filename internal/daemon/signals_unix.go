@@ -15,5 +15,6 @@ func signalSet() (ends []os.Signal, orders [3]os.Signal) {
 		[3]os.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2}
 }
 
-// ignorePipe keeps a reader of standard output that went away from ending us.
-func ignorePipe() { signal.Ignore(syscall.SIGPIPE) }
+// ignorePipe keeps a reader of standard output that went away from ending us. The
+// signal is caught and not ignored, which the commands that we run would inherit.
+func ignorePipe() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

@@ -184,6 +184,11 @@ func playSignals(ctx context.Context) error {
 		syscall.Kill(os.Getpid(), step.sig)
 		<-step.c
 	}
+	// A command that we run must not inherit that signals are ignored.
+	err := exec.Command("/bin/sh", "-c", "kill -PIPE $$; kill -HUP $$").Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGPIPE {
+		return fmt.Errorf("a command that sends itself SIGPIPE ended with %v; want that signal", err)
+	}
 	syscall.Kill(os.Getpid(), syscall.SIGTERM)
 	<-ctx.Done()
 	var e *SignalError

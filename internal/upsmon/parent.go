@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 )
 
@@ -17,10 +18,11 @@ const orderShutdown = 1
 // command, waits for one byte, and does nothing else: it reads no configuration,
 // opens no connection and believes nothing that the network says.
 type parent struct {
-	flag    string        // POWERDOWNFLAG; empty: none, or not for this host
-	command string        // SHUTDOWNCMD for a shell
-	linger  time.Duration // SHUTDOWNEXIT; negative: until the child ends
-	stopped func()        // tells the service manager that the end is near
+	flag     string        // POWERDOWNFLAG; empty: none, or not for this host
+	command  string        // SHUTDOWNCMD for a shell
+	linger   time.Duration // SHUTDOWNEXIT; negative: until the child ends
+	stopping func()        // tells the service manager that the end is near
+	failed   func(error)   // is told what of the shutdown did not work
 }
 
 // serve waits for the child's byte and shuts this host down. Its error says that
@@ -34,25 +36,22 @@ func (p parent) serve(ctx context.Context, child io.Reader, childEnded <-chan st
 		return fmt.Errorf("bogus pipe command %d from the unprivileged part of upsmon", b[0])
 	}
 	begin := time.Now()
-	p.stopped()
-	err := p.Shutdown(ctx, true)
-	p.wait(begin, childEnded)
-	return err
-}
-
-// wait gives the child the time to keep its logins, as SHUTDOWNEXIT asks.
-func (p parent) wait(begin time.Time, childEnded <-chan struct{}) {
+	p.stopping()
+	if err := p.Shutdown(ctx, true); err != nil {
+		p.failed(err)
+	}
+	if p.linger == 0 {
+		return nil
+	}
 	var timeout <-chan time.Time
-	switch {
-	case p.linger == 0:
-		return
-	case p.linger > 0:
+	if p.linger > 0 {
 		timeout = time.After(p.linger - time.Since(begin))
 	}
-	select {
+	select { // the child keeps its logins meanwhile
 	case <-childEnded:
 	case <-timeout:
 	}
+	return nil
 }
 
 // Shutdown writes the flag and runs the command. A flag that cannot be written
@@ -73,14 +72,19 @@ func (p parent) Shutdown(ctx context.Context, powerDown bool) error {
 	return flagErr
 }
 
-// writeFlag makes the file that has the UPS switched off late in the shutdown.
+// writeFlag makes the file that has the UPS switched off late in the shutdown. What
+// is there is replaced and never written through: the folder may be the child's.
 func writeFlag(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("write power-down flag: %w", err)
 	}
 	_, err = io.WriteString(f, flagText)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
 		return fmt.Errorf("write power-down flag: %w", err)
 	}
 	return nil

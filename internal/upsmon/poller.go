@@ -165,7 +165,7 @@ func (p *poller) poll() {
 		p.lost(err)
 		return
 	}
-	p.failures.recovered(p.log, p.conf.System)
+	p.failures.recovered(p.loop.log, p.conf.System)
 	p.tell(st)
 }
 
@@ -180,7 +180,7 @@ func (p *poller) lost(err error) {
 		p.client, p.loggedIn, p.primary = nil, false, false
 	}
 	reason := p.reason(err)
-	p.failures.log(p.log, p.loop.now.Load().PollFailLogThrottle, p.conf.System, reason)
+	p.failures.log(p.loop.log, p.loop.now.Load().PollFailLogThrottle, p.conf.System, reason)
 	p.tell(monitor.Lost{UPS: p.conf.System, Err: reason, Closed: closed || p.client == nil})
 }
 

@@ -18,10 +18,17 @@ var errForeignFlag = errors.New("the file has other content and is left alone; r
 
 // checkFlag reports whether the POWERDOWNFLAG is there and valid.
 func checkFlag(path string) (bool, error) {
-	f, err := os.Open(path)
+	fi, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
+	if err == nil && !fi.Mode().IsRegular() { // opening a pipe would wait for a writer
+		err = fmt.Errorf("%s is not a file", path)
+	}
+	if err != nil {
+		return false, fmt.Errorf("check power-down flag: %w", err)
+	}
+	f, err := os.Open(path)
 	if err != nil {
 		return false, fmt.Errorf("check power-down flag: %w", err)
 	}

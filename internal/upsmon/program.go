@@ -226,10 +226,7 @@ func (p *process) split(ctx context.Context, c conf.UPSMon, bg *daemon.Backgroun
 	if err != nil {
 		return err
 	}
-	if err := bg.Ready(p.log); err != nil {
-		return err
-	}
-	cmd, conn, err := spawn(account, p.file)
+	cmd, conn, err := spawn(account, p.file, bg != nil)
 	if err != nil {
 		return err
 	}
@@ -237,19 +234,27 @@ func (p *process) split(ctx context.Context, c conf.UPSMon, bg *daemon.Backgroun
 	if path, err := daemon.WriteRootPIDOf(p.paths, "upsmon", cmd.Process.Pid); err != nil {
 		p.log.Logger().Log(ctx, daemon.LevelNotice, "no PID file, so -c needs -P", "file", path, "err", err)
 	}
+	if err := bg.Ready(p.log); err != nil {
+		return err
+	}
 	service := daemon.NewServiceNotifier(p.env.Getenv)
 	guarded := newParent(c)
-	guarded.stopped = func() {
+	guarded.failed = func(err error) { p.log.Logger().Error("shut down this host", "err", err) }
+	guarded.stopping = func() {
 		service.Stopping("shutting down this host")
 		service.Extend(-1)
 	}
-	return guard(ctx, guarded, cmd, conn)
+	if err := guard(ctx, guarded, cmd, conn); err != nil {
+		p.log.Logger().Log(ctx, daemon.LevelAlert, err.Error())
+		return program.Exit(1)
+	}
+	return nil
 }
 
 // newParent returns what shuts this host down. The UPS of a host that only watches
 // is never switched off.
 func newParent(c conf.UPSMon) parent {
-	p := parent{command: shellCommand(c.ShutdownCmd), linger: c.ShutdownExit, stopped: func() {}}
+	p := parent{command: shellCommand(c.ShutdownCmd), linger: c.ShutdownExit}
 	if monitor.Guards(c) {
 		p.flag = c.PowerDownFlag
 	}
@@ -261,13 +266,12 @@ func (p *process) whole(ctx context.Context, c conf.UPSMon, bg *daemon.Backgroun
 	if canSplit {
 		p.log.Logger().Info("Warning: running as one big root process by request (upsmon -p)")
 	}
-	if path, err := daemon.WriteRootPID(p.paths, "upsmon"); err != nil {
-		p.log.Logger().Log(ctx, daemon.LevelNotice, "no PID file, so -c needs -P", "file", path, "err", err)
-	}
-	if err := bg.Ready(p.log); err != nil {
-		return err
-	}
-	return p.serve(ctx, c, newParent(c), nil)
+	return p.serve(ctx, c, newParent(c), nil, func() error {
+		if path, err := daemon.WriteRootPID(p.paths, "upsmon"); err != nil {
+			p.log.Logger().Log(ctx, daemon.LevelNotice, "no PID file, so -c needs -P", "file", path, "err", err)
+		}
+		return bg.Ready(p.log)
+	})
 }
 
 // child is the unprivileged part. The file that it reads was opened for it, as it
@@ -282,17 +286,25 @@ func (p *process) child(ctx context.Context, link *childLink) error {
 		return err
 	}
 	p.setVerbosity(c)
-	return p.serve(ctx, c, link, link.gone())
+	err = p.serve(ctx, c, link, link.gone(), func() error { return link.ready(p.log) })
+	if err != nil { // standard error may be gone
+		p.log.Logger().Error(err.Error())
+		return program.Exit(1)
+	}
+	return nil
 }
 
-// serve runs the daemon until it ends.
-func (p *process) serve(ctx context.Context, c conf.UPSMon, s Shutdowner, parentGone <-chan struct{}) error {
+// serve runs the daemon until it ends. ready is called when signals are taken.
+func (p *process) serve(ctx context.Context, c conf.UPSMon, s Shutdowner, parentGone <-chan struct{}, ready func() error) error {
 	log := p.log.Logger()
 	if err := checkTLS(c); err != nil {
 		return err
 	}
 	ctx, signals, stop := daemon.ListenSignals(ctx)
 	defer stop()
+	if err := ready(); err != nil {
+		return err
+	}
 	defer p.log.NeverWait()(logFlush)
 	deps := p.deps(c, s)
 	deps.ParentGone = parentGone

@@ -18,7 +18,7 @@ const canSplit = false
 
 var errNoSplit = errors.New("split privileges: not possible on this system")
 
-func spawn(daemon.Account, string) (*exec.Cmd, *os.File, error) { return nil, nil, errNoSplit }
+func spawn(daemon.Account, string, bool) (*exec.Cmd, *os.File, error) { return nil, nil, errNoSplit }
 
 func guard(context.Context, parent, *exec.Cmd, *os.File) error { return errNoSplit }
 
@@ -26,6 +26,8 @@ func guard(context.Context, parent, *exec.Cmd, *os.File) error { return errNoSpl
 type childLink struct{ config io.ReadCloser }
 
 func joinParent(func(string) string) (*childLink, error) { return nil, nil }
+
+func (c *childLink) ready(*daemon.Log) error { return errNoSplit }
 
 // Shutdown cannot be asked for.
 func (c *childLink) Shutdown(context.Context, bool) error { return errNoSplit }

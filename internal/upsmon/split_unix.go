@@ -10,13 +10,25 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
+	"strconv"
 	"syscall"
 
 	"gonut/internal/daemon"
+	"gonut/internal/program"
 )
 
-// childMark is set in the environment of the unprivileged part.
-const childMark = "NUT_UPSMON_CHILD"
+// childMark is set in the environment of the unprivileged part: to childInBackground
+// if that is to leave the terminal when it is ready.
+const (
+	childMark         = "NUT_UPSMON_CHILD"
+	childInForeground = "1"
+	childInBackground = "background"
+)
+
+// childReady is the byte by which the unprivileged part says, before all else, that it
+// is at work.
+const childReady = 2
 
 // The file descriptors of the unprivileged part: the parent, and the configuration
 // file opened for reading.
@@ -29,8 +41,10 @@ const (
 const canSplit = true
 
 // spawn starts the unprivileged part as the given account, which may not be able to
-// read the configuration file, and returns our end of what connects us.
-func spawn(a daemon.Account, config string) (cmd *exec.Cmd, conn *os.File, err error) {
+// read the configuration file, and returns our end of what connects us when it is at
+// work: from then on it takes signals. If it ends before, it has said why.
+func spawn(a daemon.Account, config string, background bool) (cmd *exec.Cmd, conn *os.File, err error) {
+	signal.Ignore(syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2) // they are for the child
 	file, err := os.Open(config)
 	if err != nil {
 		return nil, nil, fmt.Errorf("split privileges: %w", err)
@@ -48,7 +62,7 @@ func spawn(a daemon.Account, config string) (cmd *exec.Cmd, conn *os.File, err e
 		ours.Close()
 		return nil, nil, err
 	}
-	cmd.Env = append(os.Environ(), childMark+"=1")
+	cmd.Env = childEnviron(os.Environ(), os.Getpid(), background)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{theirs, file}
 	if os.Geteuid() == 0 {
@@ -58,7 +72,26 @@ func spawn(a daemon.Account, config string) (cmd *exec.Cmd, conn *os.File, err e
 		ours.Close()
 		return nil, nil, fmt.Errorf("split privileges: start as user %s: %w", a.Name, err)
 	}
-	return cmd, ours, nil
+	theirs.Close()
+	b := make([]byte, 1)
+	if _, err := io.ReadFull(ours, b); err == nil && b[0] == childReady {
+		return cmd, ours, nil
+	}
+	ours.Close()
+	cmd.Wait()
+	return nil, nil, program.Exit(max(cmd.ProcessState.ExitCode(), 1))
+}
+
+// childEnviron is the environment of the unprivileged part. The watchdog of the
+// service manager is for it, whatever process number that names: it does the work.
+func childEnviron(env []string, pid int, background bool) []string {
+	mark := childInForeground
+	if background {
+		mark = childInBackground
+	}
+	ours := "WATCHDOG_PID=" + strconv.Itoa(pid)
+	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool { return v == ours })
+	return append(env, childMark+"="+mark)
 }
 
 func credential(a daemon.Account) *syscall.Credential {
@@ -71,7 +104,6 @@ func credential(a daemon.Account) *syscall.Credential {
 
 // guard is the rest of the parent's life.
 func guard(ctx context.Context, p parent, cmd *exec.Cmd, conn *os.File) error {
-	signal.Ignore(syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -82,14 +114,16 @@ func guard(ctx context.Context, p parent, cmd *exec.Cmd, conn *os.File) error {
 
 // A childLink is the unprivileged part's side of the connection.
 type childLink struct {
-	conn   *os.File
-	config io.ReadCloser // upsmon.conf
+	conn       *os.File
+	config     io.ReadCloser // upsmon.conf
+	background bool
 }
 
 // joinParent returns the connection to the parent if this process is an
 // unprivileged part, nil if it is not.
 func joinParent(getenv func(string) string) (*childLink, error) {
-	if getenv(childMark) == "" {
+	mark := getenv(childMark)
+	if mark == "" {
 		return nil, nil
 	}
 	os.Unsetenv(childMark) // commands that we run are not meant
@@ -100,7 +134,21 @@ func joinParent(getenv func(string) string) (*childLink, error) {
 	syscall.CloseOnExec(childFD)
 	syscall.CloseOnExec(configFD)
 	syscall.SetNonblock(childFD, true)
-	return &childLink{os.NewFile(childFD, "parent"), os.NewFile(configFD, "upsmon.conf")}, nil
+	return &childLink{os.NewFile(childFD, "parent"), os.NewFile(configFD, "upsmon.conf"), mark == childInBackground}, nil
+}
+
+// ready tells the parent that this process is at work. In the background it leaves
+// the terminal first.
+func (c *childLink) ready(log *daemon.Log) error {
+	if c.background {
+		if err := daemon.LeaveTerminal(log); err != nil {
+			return err
+		}
+	}
+	if _, err := c.conn.Write([]byte{childReady}); err != nil {
+		return fmt.Errorf("reach the privileged part of upsmon: %w", err)
+	}
+	return nil
 }
 
 // Shutdown asks the parent to shut this host down.

@@ -59,8 +59,8 @@ func keep(p conf.Paths, d monitor.Decision) error {
 // replaced as a whole, so that a power cut leaves the old or the new one.
 func appendLine(path string, line []byte) error {
 	old, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+		return err // a file of another account is replaced: the latest reasons matter most
 	}
 	lines := bytes.SplitAfter(old, []byte("\n"))
 	lines = append(lines[max(0, len(lines)-decisionsKept):], line, []byte("\n"))
@@ -69,7 +69,7 @@ func appendLine(path string, line []byte) error {
 		return err
 	}
 	_, err = f.Write(bytes.Join(lines, nil))
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {

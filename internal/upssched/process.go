@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"gonut/internal/conf"
 	"gonut/internal/daemon"
@@ -68,7 +66,6 @@ func (p *process) keep(ctx context.Context, mark string) error {
 	p.log.OpenSyslog()
 	ctx, _, stop := daemon.ListenSignals(ctx)
 	defer stop()
-	signal.Reset(syscall.SIGPIPE) // what is ignored here would be in CMDSCRIPT too
 	err = p.serve(ctx, s, func() error { return bg.Ready(p.log) })
 	switch {
 	case errors.Is(err, errServed):

@@ -175,8 +175,12 @@ func (m *Monitor) doubt(u *unit) {
 	}
 }
 
-// parentGone takes in that nothing can shut this host down any more.
+// parentGone takes in that nothing can shut this host down any more. Once the
+// shutdown is requested, nobody has to.
 func (m *Monitor) parentGone() {
+	if m.phase >= Staying {
+		return
+	}
 	if m.parentWarned.IsZero() || !m.now.Before(m.parentWarned.Add(2*time.Minute)) {
 		m.parentWarned = m.now
 		m.logf(LevelAlert, "", "", "parent process died - shutdown impossible")
