@@ -44,6 +44,8 @@ type Host struct {
 	// Sockets also opens the drivers' sockets in the state path, for programs
 	// outside this process.
 	Sockets bool
+	// Report tells others what upsmon knows until ctx ends; it may be nil.
+	Report func(ctx context.Context, d *upsmon.Daemon)
 	// Ready is called when upsd listens, the drivers have spoken or had time to, and
 	// upsmon starts; it may be nil.
 	Ready func(listening []net.Addr)
@@ -111,6 +113,9 @@ func (h *Host) Run(ctx context.Context) error {
 				cancel(fmt.Errorf("upsmon: %w", err))
 			}
 		})
+		if h.Report != nil {
+			wg.Go(func() { h.Report(ctx, d) })
+		}
 	}
 	if h.Ready != nil {
 		h.Ready(listening)

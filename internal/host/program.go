@@ -27,7 +27,7 @@ func Program(drivers []driver.Driver) program.Program {
 // options are what the command line asks for.
 type options struct {
 	debug   int
-	sockets bool
+	private bool
 	family  upsd.Family
 }
 
@@ -35,11 +35,11 @@ func parseOptions(e program.Env) (o options, err error) {
 	flags := flag.NewFlagSet("nut run", flag.ContinueOnError)
 	flags.SetOutput(e.Stdout)
 	flags.BoolFunc("D", "log more; may be given several times", func(string) error { o.debug++; return nil })
-	flags.BoolVar(&o.sockets, "s", false, "also open the drivers' sockets in the state path, for programs outside this process")
+	flags.BoolVar(&o.private, "n", false, "open no sockets in the state path, where other programs find drivers and upsmon")
 	flags.BoolFunc("4", "listen on IPv4 only", func(string) error { o.family = upsd.IPv4; return nil })
 	flags.BoolFunc("6", "listen on IPv6 only", func(string) error { o.family = upsd.IPv6; return nil })
 	flags.Usage = func() {
-		fmt.Fprintln(e.Stdout, "usage: nut run [-D] [-s] [-4|-6]\n\nRuns everything that the files in NUT_CONFPATH name, in the foreground, as the user\nwho starts it. HUP reloads upsd and upsmon, USR1 begins a forced shutdown.")
+		fmt.Fprintln(e.Stdout, "usage: nut run [-D] [-n] [-4|-6]\n\nRuns everything that the files in NUT_CONFPATH name, in the foreground, as the user\nwho starts it. HUP reloads upsd and upsmon, USR1 begins a forced shutdown.")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(e.Args[1:]); errors.Is(err, flag.ErrHelp) {
@@ -60,11 +60,12 @@ func run(ctx context.Context, e program.Env, drivers []driver.Driver) error {
 	}
 	log := daemon.NewLog("nut", e)
 	log.SetVerbosity(max(o.debug, daemon.DebugLevel(e.Getenv)))
-	h, err := Load(conf.FindPaths(e.Getenv), drivers, e.Getenv, log.Logger())
+	paths := conf.FindPaths(e.Getenv)
+	h, err := Load(paths, drivers, e.Getenv, log.Logger())
 	if err != nil {
 		return err
 	}
-	h.Listen, h.Sockets, h.Family = e.Listen, o.sockets, o.family
+	h.Listen, h.Sockets, h.Family = e.Listen, !o.private, o.family
 	service := daemon.NewServiceNotifier(e.Getenv)
 	if h.Monitor != nil {
 		c, deps, err := upsmon.Local(e, log)
@@ -73,6 +74,9 @@ func run(ctx context.Context, e program.Env, drivers []driver.Driver) error {
 		}
 		h.Monitor, h.Deps = &c, deps
 		h.Deps.Service = nil // this program speaks for all its parts
+		if h.Sockets {
+			h.Report = func(ctx context.Context, d *upsmon.Daemon) { upsmon.ServeStatus(ctx, e, paths, d, log.Logger()) }
+		}
 	}
 	h.Ready = func([]net.Addr) { service.Ready("") }
 	ctx, signals, stop := daemon.ListenSignals(ctx)

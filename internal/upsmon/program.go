@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -309,11 +310,12 @@ func (p *process) serve(ctx context.Context, c conf.UPSMon, s Shutdowner, parent
 	deps := p.deps(c, s)
 	deps.ParentGone = parentGone
 	d := New(c, deps)
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	go obey(inner, d, signals)
-	stopStatus := p.serveStatus(inner, d)
-	defer stopStatus()
+	beside.Go(func() { obey(inner, d, signals) })
+	beside.Go(func() { ServeStatus(inner, p.env, p.paths, d, log) })
 	err := d.Run(ctx)
 	if cause, ok := context.Cause(ctx).(*daemon.SignalError); ok && err == nil {
 		log.Info("Signal " + cause.Signal.String() + ": exiting")

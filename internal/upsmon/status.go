@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
 
@@ -16,35 +16,37 @@ import (
 	"gonut/internal/program"
 )
 
-// statusWait bounds both sides of a conversation on the status socket.
-const statusWait = 5 * time.Second
+const (
+	// statusWait bounds both sides of a conversation on the status socket.
+	statusWait = 5 * time.Second
+	// acceptPause is how long to wait when no connection can be taken.
+	acceptPause = 100 * time.Millisecond
+)
 
 // statusPath is the socket on which a running upsmon tells what it knows. It takes
 // no orders.
 func statusPath(p conf.Paths) string { return filepath.Join(p.State, "upsmon.status") }
 
-// serveStatus answers upsmon -c status until stop is called. That nobody can ask is
-// no reason not to run.
-func (p *process) serveStatus(ctx context.Context, d *Daemon) (stop func()) {
-	path := statusPath(p.paths)
-	l, err := listenStatus(ctx, p.env, path)
+// ServeStatus answers upsmon -c status until ctx ends. That nobody can ask is no
+// reason not to run.
+func ServeStatus(ctx context.Context, e program.Env, p conf.Paths, d *Daemon, log *slog.Logger) {
+	path := statusPath(p)
+	l, err := listenStatus(ctx, e, path)
 	if err != nil {
-		p.log.Logger().Info("upsmon -c status will find nobody to ask", "socket", path, "err", err)
-		return func() {}
+		log.Info("upsmon -c status will find nobody to ask", "socket", path, "err", err)
+		return
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
+	defer context.AfterFunc(ctx, func() { l.Close() })()
+	for {
+		c, err := l.Accept()
+		switch {
+		case err == nil:
 			answerStatus(c, d)
+		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+			return
+		default: // no descriptors are left
+			time.Sleep(acceptPause)
 		}
-	})
-	return func() {
-		l.Close()
-		wg.Wait()
 	}
 }
 
