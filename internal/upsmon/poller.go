@@ -22,6 +22,13 @@ var (
 	errDrop   = errors.New("drop the connection")
 )
 
+// errHurry is the cause for which connecting for a poll is broken off.
+var errHurry = errors.New("FSD is to be set")
+
+// fsdConnect is how long setting FSD may take to make a connection. C makes none at
+// that point, so this is what it costs at most to have told the other hosts.
+const fsdConnect = 2 * time.Second
+
 // loginRetry is the time between two attempts to log in while polling works.
 const loginRetry = 30 * time.Second
 
@@ -40,9 +47,11 @@ type poller struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 
-	mu     sync.Mutex
+	mu     sync.Mutex // guards the next two
 	orders orders
-	wake   chan struct{}
+	hurry  context.CancelCauseFunc // breaks off connecting; nil when nobody connects
+
+	wake chan struct{}
 
 	connected chan struct{} // holds one if there is a new connection
 
@@ -72,10 +81,14 @@ func newPoller(mc conf.Monitor, l *loop) *poller {
 	return p
 }
 
-// give adds to the orders. It never waits.
+// give adds to the orders. It never waits. FSD does not wait either for a server that
+// does not answer.
 func (p *poller) give(set func(*orders)) {
 	p.mu.Lock()
 	set(&p.orders)
+	if p.orders.fsd && p.hurry != nil {
+		p.hurry(errHurry)
+	}
 	p.mu.Unlock()
 	select {
 	case p.wake <- struct{}{}:
@@ -153,7 +166,7 @@ func (p *poller) poll() {
 		return
 	}
 	if p.client == nil {
-		if err := p.connect(); err != nil {
+		if err := p.connectForPoll(); err != nil {
 			p.lost(err)
 			return
 		}
@@ -169,9 +182,29 @@ func (p *poller) poll() {
 	p.tell(st)
 }
 
+// connectForPoll connects unless FSD is to be set meanwhile.
+func (p *poller) connectForPoll() error {
+	ctx, cancel := context.WithCancelCause(p.ctx)
+	defer cancel(nil)
+	p.mu.Lock()
+	p.hurry = cancel
+	if p.orders.fsd {
+		cancel(errHurry)
+	}
+	p.mu.Unlock()
+	err := p.connect(ctx)
+	p.mu.Lock()
+	p.hurry = nil
+	p.mu.Unlock()
+	if err != nil && context.Cause(ctx) == errHurry {
+		return errHurry
+	}
+	return err
+}
+
 // lost tells of a failed poll. A refusal leaves the connection as it is.
 func (p *poller) lost(err error) {
-	if p.ctx.Err() != nil {
+	if p.ctx.Err() != nil || err == errHurry {
 		return
 	}
 	closed := p.client != nil && p.client.Err() != nil
@@ -191,7 +224,8 @@ func (p *poller) reason(err error) string {
 	return err.Error()
 }
 
-// read gets everything that the decision needs in one poll.
+// read gets everything that the decision needs in one poll. Once the status is there
+// it counts, even if the server falls silent before it has told the rest.
 func (p *poller) read() (monitor.Status, error) {
 	st := monitor.Status{UPS: p.conf.System}
 	var err error
@@ -201,69 +235,53 @@ func (p *poller) read() (monitor.Status, error) {
 	if strings.TrimSpace(st.Status) == "" {
 		return st, errors.New("ups.status is empty")
 	}
-	if st.Buzzwords, err = p.buzzwords(); err != nil {
-		return st, err
-	}
+	st.Buzzwords = p.buzzwords()
 	if monitor.HasAlarm(st.Status) {
-		if st.Alarm, err = p.optional(ups.AlarmName); err != nil {
-			return st, err
-		}
+		st.Alarm = p.optional(ups.AlarmName)
 	}
 	for _, name := range monitor.Variables(*p.loop.now.Load(), p.conf.System, st.Status) {
-		v, err := p.optional(name)
-		if err != nil {
-			return st, err
-		}
-		if v != "" {
+		if v := p.optional(name); v != "" {
 			st.Values = append(st.Values, monitor.Value{Name: name, Value: v})
 		}
 	}
+	st.Partial = p.client.Err() != nil
 	return st, nil
 }
 
-// optional gets a variable that a device need not have.
-func (p *poller) optional(name string) (string, error) {
+// optional gets a variable that a device need not have; empty if it cannot be had.
+func (p *poller) optional(name string) string {
 	v, err := p.client.Get(p.ctx, p.system.UPS, name)
-	if refused(err) {
-		return "", nil
+	if err != nil {
+		return ""
 	}
-	return v, err
-}
-
-func refused(err error) bool {
-	var e upsclient.Error
-	return errors.As(err, &e)
+	return v
 }
 
 // buzzwords returns the words by which vendors tell of the mode of a UPS. Where
 // there are none, it asks again now and then.
-func (p *poller) buzzwords() (string, error) {
+func (p *poller) buzzwords() string {
 	if p.buzz == "" && time.Since(p.buzzAt) < buzzEvery {
-		return "", nil
+		return ""
 	}
 	p.buzzAt = time.Now()
 	var words []string
 	for _, name := range [...]string{ups.BuzzwordsName, ups.BuzzwordsNameTrial} {
-		v, err := p.optional(name)
-		if err != nil {
-			return "", err
-		}
-		if v != "" {
+		if v := p.optional(name); v != "" {
 			words = append(words, v)
 		}
 	}
 	p.buzz = strings.Join(words, " ")
-	return p.buzz, nil
+	return p.buzz
 }
 
 // connect makes a connection and logs in on it. A refused login is no error:
 // polling works without.
-func (p *poller) connect() error {
+func (p *poller) connect(ctx context.Context) error {
 	o, err := connectOptions(*p.loop.now.Load(), p.system.Host, p.loop.deps)
 	if err != nil {
 		return err
 	}
-	c, err := upsclient.Dial(p.ctx, p.system.Host.String(), o)
+	c, err := upsclient.Dial(ctx, p.system.Host.String(), o)
 	if err != nil {
 		return err
 	}
@@ -347,7 +365,9 @@ func (p *poller) ready() error {
 		return nil
 	}
 	p.drop()
-	return p.connect()
+	ctx, cancel := context.WithTimeout(p.ctx, fsdConnect)
+	defer cancel()
+	return p.connect(ctx)
 }
 
 func (p *poller) drop() {

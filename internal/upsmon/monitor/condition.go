@@ -35,23 +35,26 @@ func mergeConditions(old []*condition, lines []conf.ShutdownWhen, system string)
 }
 
 // observe notes which conditions begin or cease to hold with a reading. A variable
-// that is missing or no number proves nothing: the condition does not hold.
-func (u *unit) observe(now time.Time, vs []Value) {
+// that is missing or no number proves nothing: the condition does not hold. Of a
+// partial reading it is not known what is missing.
+func (u *unit) observe(now time.Time, vs []Value, partial bool) {
 	for _, c := range u.rules {
-		if !c.holds(u.flags, vs) {
+		switch {
+		case c.holds(u.flags, vs):
+			if c.since.IsZero() {
+				c.since = now
+			}
+		case !partial || !c.mayHold(u.flags):
 			c.since = time.Time{}
-		} else if c.since.IsZero() {
-			c.since = now
 		}
 	}
 }
 
+// mayHold reports whether the status leaves it to the variables.
+func (c *condition) mayHold(f flags) bool { return c.NoInput || f.has(flagOB) && !f.has(flagCAL) }
+
 func (c *condition) holds(f flags, vs []Value) bool {
-	if c.NoInput {
-		if !inputAbsent(vs) {
-			return false
-		}
-	} else if !f.has(flagOB) || f.has(flagCAL) {
+	if !c.mayHold(f) || c.NoInput && !inputAbsent(vs) {
 		return false
 	}
 	switch c.Measure {

@@ -35,6 +35,9 @@ type Status struct {
 	// Buzzwords is ups.mode.buzzwords and its experimental sibling, blank-separated.
 	Buzzwords string
 	Values    []Value // of the variables that Variables named, those that exist
+	// Partial says that the connection broke after ups.status had come: that nothing
+	// else is known says nothing.
+	Partial bool
 }
 
 // A Value is a variable's value as text.
@@ -120,6 +123,9 @@ func (e Status) String() string {
 	}
 	for _, v := range e.Values {
 		s += " " + v.Name + "=" + v.Value
+	}
+	if e.Partial {
+		s += " partial"
 	}
 	return s
 }

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "rewrite the expected actions in testdat
 // configuration lines below it. The words after the event:
 //
 //	start                         the first event; happens by itself at +0s
-//	status UPS TOKENS… [alarm=TEXT] [name=value…]
+//	status UPS TOKENS… [alarm=TEXT] [name=value…] [partial]
 //	lost UPS, fsd, stop, suspend, resume, parentgone, clockjump TIME, clockset TIME, tick
 //	fsdset UPS [ERROR], logins UPS N, connected UPS [login] [primary] [error…]
 //	reload, followed by its configuration on lines that begin with '|'
@@ -344,6 +344,8 @@ func (s *story) parseStatus(f []string) Event {
 	for i := 2; i < len(f); i++ {
 		name, value, ok := strings.Cut(f[i], "=")
 		switch {
+		case f[i] == "partial":
+			ev.Partial = true
 		case !ok:
 			tokens = append(tokens, f[i])
 		case name == "alarm":

@@ -187,9 +187,11 @@ func (m *Monitor) status(u *unit, ev Status) {
 	u.comm, u.lastPoll, u.lostSince = commOK, m.now, time.Time{}
 	u.unsure = false
 	u.raw = ev.Status
-	u.readRuntime(m.now, ev.Values)
+	if !ev.Partial {
+		u.readRuntime(m.now, ev.Values)
+	}
 	fields = u.holdOff(fields, m.now)
-	m.leave(u, fields, economy(ev.Buzzwords))
+	m.leave(u, fields, economy(ev.Buzzwords) || ev.Partial && u.flags.has(flagECO))
 	u.noteNonCritical(m.now)
 	line := lineState(fields)
 	for _, f := range fields {
@@ -209,7 +211,7 @@ func (m *Monitor) status(u *unit, ev Status) {
 	u.promoted = false
 	u.noteNonCritical(m.now)
 	m.waitForLowBattery(u)
-	u.observe(m.now, ev.Values)
+	u.observe(m.now, ev.Values, ev.Partial)
 }
 
 // noteNonCritical notes the time unless the UPS is on battery, low and in earnest.

@@ -65,16 +65,16 @@ func (r Rule) critical() bool { return r > criticals && r < verdicts }
 // happens.
 type verdict struct {
 	rule Rule
-	next time.Time // zero: it does not change by itself
-	then Rule      // what it changes to
-	cond *condition
+	next time.Time  // when to look again; zero: it does not change by itself
+	at   time.Time  // when it will be critical if things stay as they are; zero: never
+	then Rule       // by which rule
+	cond *condition // that holds, or will have held for its time then
 }
 
 // A clock collects the timers that a verdict waits for.
 type clock struct {
-	now  time.Time
-	next time.Time
-	then Rule
+	now time.Time
+	verdict
 }
 
 // due reports whether t has come. If not, r may be the verdict then.
@@ -82,13 +82,25 @@ func (c *clock) due(t time.Time, r Rule) bool {
 	if !c.now.Before(t) {
 		return true
 	}
-	if c.next.IsZero() || t.Before(c.next) {
-		c.next, c.then = t, r
+	if c.at.IsZero() || t.Before(c.at) {
+		c.at, c.then = t, r
 	}
+	c.look(t)
 	return false
 }
 
-func (c *clock) is(r Rule) verdict { return verdict{rule: r, next: c.next, then: c.then} }
+// look asks for another look at t.
+func (c *clock) look(t time.Time) {
+	if t.After(c.now) && (c.next.IsZero() || t.Before(c.next)) {
+		c.next = t
+	}
+}
+
+func (c *clock) is(r Rule) verdict {
+	v := c.verdict
+	v.rule = r
+	return v
+}
 
 // judge says what a UPS counts as. It changes nothing.
 func (m *Monitor) judge(u *unit, now time.Time) verdict {
@@ -114,10 +126,16 @@ func (m *Monitor) judge(u *unit, now time.Time) verdict {
 		}
 	}
 	for _, cond := range u.rules {
-		if !cond.since.IsZero() && u.comm == commOK && c.due(cond.since.Add(cond.For), RuleCondition) {
-			v := c.is(RuleCondition)
-			v.cond = cond
-			return v
+		if cond.since.IsZero() || u.comm != commOK {
+			continue
+		}
+		end := cond.since.Add(cond.For)
+		due := c.due(end, RuleCondition)
+		if due || c.then == RuleCondition && c.at.Equal(end) {
+			c.cond = cond
+		}
+		if due {
+			return c.is(RuleCondition)
 		}
 	}
 	return m.judgeBattery(u, c)
@@ -172,8 +190,11 @@ func (m *Monitor) judgeBattery(u *unit, c *clock) verdict {
 	f := u.flags
 	switch {
 	case f&(flagOB|flagLB) != flagOB|flagLB:
-		if f.has(flagOB) {
+		switch {
+		case f.has(flagOB) && u.comm == commLost:
 			c.due(m.deadAt(u), RuleDead)
+		case f.has(flagOB):
+			c.look(m.deadAt(u)) // unless it is heard of before
 		}
 		if u.comm == commUnknown {
 			return c.is(RuleUnknown)
@@ -191,7 +212,7 @@ func (m *Monitor) judgeBattery(u *unit, c *clock) verdict {
 	default:
 		return c.is(RuleLowBattery)
 	}
-	if !c.next.IsZero() && (c.then != RuleDead || u.comm == commLost) {
+	if !c.at.IsZero() {
 		return c.is(RulePending)
 	}
 	return c.is(RuleHealthy)
@@ -270,8 +291,12 @@ func (m *Monitor) reason(u *unit, v verdict, now time.Time) string {
 	default:
 		b.WriteString(rules[v.rule].text)
 	}
-	if (v.rule == RulePending || v.rule == RuleWaitPrimary) && !v.next.IsZero() {
-		fmt.Fprintf(&b, "; critical in %s by rule %s unless something changes", wait(v.next.Sub(now)), v.then)
+	if (v.rule == RulePending || v.rule == RuleWaitPrimary) && !v.at.IsZero() {
+		by := v.then.String()
+		if v.then == RuleCondition {
+			by = fmt.Sprintf("SHUTDOWNWHEN %s %s", v.cond.System, v.cond)
+		}
+		fmt.Fprintf(&b, "; critical in %s by rule %s unless something changes", wait(v.at.Sub(now)), by)
 		if v.then >= RuleAlarmLost && v.then <= RuleBypassLost && u.runtime >= 0 {
 			fmt.Fprintf(&b, " (it knew of %s on battery, %s are kept for the shutdown)", wait(u.runtime), wait(m.conf.Rules.Margin))
 		}
