@@ -161,6 +161,25 @@ func TestHangingServerDelaysNobody(t *testing.T) {
 	})
 }
 
+// A server that cannot be reached costs a shutdown two seconds, not the time for a
+// connection.
+func TestFSDWaitsForNoConnection(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL")
+		w.serve("server", u)
+		l, err := w.net.Listen(w.ctx, "tcp", "hole:3493") // and nobody accepts
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		h := w.start("host", primary+"MONITOR x@hole 0 mon pw primary\n")
+		time.Sleep(61 * time.Second)
+		h.d.FSD()
+		<-h.finished
+		h.wantDown(66*time.Second, 66*time.Second+fsdConnect+100*time.Millisecond)
+	})
+}
+
 // Whoever polls without being counted is told so, and the login is tried again.
 func TestLoginIsProven(t *testing.T) {
 	inWorld(t, func(w *world) {
