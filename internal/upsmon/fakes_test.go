@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gonut/internal/conf"
 	"gonut/internal/daemon"
@@ -66,6 +67,25 @@ func (n *stuckNotifier) count(system string) int {
 		}
 	}
 	return c
+}
+
+// A slowNotifier takes a while for each notification, and notes when it began.
+type slowNotifier struct {
+	takes time.Duration
+
+	mu    sync.Mutex
+	began []string // types
+	at    []time.Time
+}
+
+func (*slowNotifier) Flag() conf.NotifyFlag { return conf.NotifyExec }
+
+func (n *slowNotifier) Notify(_ context.Context, x Notification) error {
+	n.mu.Lock()
+	n.began, n.at = append(n.began, x.Type), append(n.at, time.Now())
+	n.mu.Unlock()
+	time.Sleep(n.takes)
+	return nil
 }
 
 // A sleeper is a system that sleeps when a test says so.

@@ -27,19 +27,21 @@ type Notifier interface {
 }
 
 const (
-	noticesWaiting = 256              // of one UPS
-	noticeWait     = 10 * time.Second // how long the next one waits for a slow one
-	noticesRunning = 64               // of all UPSes, that nobody waits for any more
-	noticesEnd     = 2 * time.Second  // how long the end of upsmon waits for those that wait
+	noticesWaiting = 256             // of one UPS
+	noticeWait     = 2 * time.Second // how long the next one waits for a slow one
+	noticeOrder    = time.Second     // how long one about no UPS waits for those before it
+	noticesRunning = 64              // of all UPSes, that nobody waits for any more
+	noticesEnd     = 2 * time.Second // how long the end of upsmon waits for those that wait
 )
 
 // A dispatcher delivers notifications without holding anybody up: in order for
-// each UPS, concurrently for several. What takes long goes on by itself while the
-// next one begins.
+// each UPS, concurrently for several, and those about no UPS, such as SHUTDOWN, after
+// what led to them. What takes long goes on by itself while the next one begins.
 type dispatcher struct {
 	notifiers []Notifier
 	log       *slog.Logger
 	queues    map[string]chan delivery // by UPS; owned by the loop
+	last      map[string]chan struct{} // by UPS; the over of the latest delivery
 	wg        sync.WaitGroup
 	slow      chan struct{} // one place for each delivery that nobody waits for
 	closing   chan struct{}
@@ -48,11 +50,13 @@ type dispatcher struct {
 type delivery struct {
 	notification Notification
 	flags        conf.NotifyFlag
+	after        []chan struct{} // to wait for
+	over         chan struct{}   // closed when nobody waits for this one any more
 }
 
 func newDispatcher(ns []Notifier, log *slog.Logger) *dispatcher {
 	return &dispatcher{
-		notifiers: ns, log: log, queues: make(map[string]chan delivery),
+		notifiers: ns, log: log, queues: make(map[string]chan delivery), last: make(map[string]chan struct{}),
 		slow: make(chan struct{}, noticesRunning), closing: make(chan struct{}),
 	}
 }
@@ -73,8 +77,15 @@ func (d *dispatcher) send(system string, n Notification, flags conf.NotifyFlag) 
 		d.queues[system] = q
 		d.wg.Go(func() { d.run(q) })
 	}
+	it := delivery{notification: n, flags: flags, over: make(chan struct{})}
+	if system == "" {
+		for _, over := range d.last {
+			it.after = append(it.after, over)
+		}
+	}
 	select {
-	case q <- delivery{n, flags}:
+	case q <- it:
+		d.last[system] = it.over
 	default:
 		d.log.Error("notification lost: too many wait for delivery", "ups", n.UPS, "type", n.Type, "text", n.Text)
 	}
@@ -83,6 +94,7 @@ func (d *dispatcher) send(system string, n Notification, flags conf.NotifyFlag) 
 // run delivers the notifications of one UPS.
 func (d *dispatcher) run(q <-chan delivery) {
 	for n := range q {
+		d.await(n.after)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -97,6 +109,22 @@ func (d *dispatcher) run(q <-chan delivery) {
 			// The commands live on, as children of nobody.
 		}
 		t.Stop()
+		close(n.over)
+	}
+}
+
+// await waits until nobody waits for earlier deliveries any more, but not long.
+func (d *dispatcher) await(earlier []chan struct{}) {
+	t := time.NewTimer(noticeOrder)
+	defer t.Stop()
+	for _, over := range earlier {
+		select {
+		case <-over:
+		case <-t.C:
+			return
+		case <-d.closing:
+			return
+		}
 	}
 }
 

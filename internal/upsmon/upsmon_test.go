@@ -318,6 +318,41 @@ func TestSlowNotifier(t *testing.T) {
 	})
 }
 
+// The notifications of an outage come in order, SHUTDOWN last although it is about no
+// UPS. Commands that take for ever delay each by a little.
+func TestNotificationsKeepTheirOrder(t *testing.T) {
+	for _, tt := range []struct{ takes, most time.Duration }{
+		{0, 0},
+		{300 * time.Millisecond, 900 * time.Millisecond},
+		{time.Hour, 2*noticeWait + noticeOrder},
+	} {
+		inWorld(t, func(w *world) {
+			u := newDriver("ups", "OL")
+			w.serve("server", u)
+			n := &slowNotifier{takes: tt.takes}
+			config := primary + "FINALDELAY 30\n"
+			for _, kind := range []string{"ONBATT", "LOWBATT", "FSD", "SHUTDOWN"} {
+				config += "NOTIFYFLAG " + kind + " EXEC\n"
+			}
+			h := w.startWith("host", config, Deps{Notifiers: []Notifier{n}})
+			time.Sleep(time.Second)
+			begin := time.Now()
+			u.status("OB LB")
+			<-h.finished
+			time.Sleep(2 * time.Hour)
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			got := strings.Join(n.began, " ")
+			if want := "ONBATT LOWBATT FSD SHUTDOWN"; got != want && tt.takes < time.Hour {
+				t.Errorf("commands of %s: %s; want %s", tt.takes, got, want)
+			}
+			if last := n.at[len(n.at)-1].Sub(begin); len(n.at) != 4 || last > tt.most {
+				t.Errorf("commands of %s: %s, the last after %s; want four within %s", tt.takes, got, last, tt.most)
+			}
+		})
+	}
+}
+
 func TestReload(t *testing.T) {
 	inWorld(t, func(w *world) {
 		u, v := newDriver("ups", "OB"), newDriver("v", "OL")
