@@ -1,0 +1,4 @@
+package usb_test
+
+// device compares what two drivers say of one device.
+var _ = (*driver).device
