@@ -80,7 +80,12 @@ func TestUPSMonTellsWhatCTells(t *testing.T) {
 			hosts[i].eventually(fmt.Sprintf("%s told %s", name, want), func() error {
 				// C 2.8.0 does not tell of the FSD that it sets itself; 2.8.5 and we do.
 				got := slices.DeleteFunc(hosts[i].notified(), func(s string) bool { return s == "FSD" })
-				if !slices.Equal(got, want) {
+				expected := slices.Clone(want)
+				if name == "C" { // its notifications overtake each other
+					slices.Sort(got)
+					slices.Sort(expected)
+				}
+				if !slices.Equal(got, expected) {
 					return errIs(got)
 				}
 				return nil
