@@ -58,11 +58,11 @@ func run(ctx context.Context, e program.Env) error {
 	return p.Run(ctx, e)
 }
 
-// limitProcessors keeps a driver on one processor at a time, unless the user wants
-// it otherwise. It has one device to wait for: more would only wake each other up
-// at each answer.
+// limitProcessors keeps a program on one processor at a time, unless the user wants
+// it otherwise. All but upsd wait for a device, a server or a timer: more processors
+// would only wake each other up whenever something happens.
 func limitProcessors(name string, getenv func(string) string) {
-	if isDriver(name) && getenv("GOMAXPROCS") == "" {
+	if name != "upsd" && getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
 	}
 }
