@@ -26,7 +26,7 @@ const Version = "0.73"
 func Driver() driver.Driver { return With(openPort) }
 
 // With returns the driver over other lines than serial ports.
-func With(open func(port string) (shut.Line, error)) driver.Driver {
+func With(open func(v driver.Values) (shut.Line, error)) driver.Driver {
 	return driver.Driver{
 		Name: "mge-shut", Version: Version, Description: "Eaton / SHUT driver",
 		Options:   Options(),
@@ -47,8 +47,8 @@ func Options() []driver.Option {
 
 // openPort opens a serial line with the power that the interface of the UPS takes
 // from it.
-func openPort(name string) (shut.Line, error) {
-	p, err := serial.Open(name, serial.Mode{Baud: 2400})
+func openPort(v driver.Values) (shut.Line, error) {
+	p, err := serial.Open(v.Port, serial.Mode{Baud: 2400, Shared: v.NoLock})
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func openPort(name string) (shut.Line, error) {
 	return p, nil
 }
 
-func openDevice(ctx context.Context, v driver.Values, log *slog.Logger, open func(string) (shut.Line, error)) (driver.Device, error) {
+func openDevice(ctx context.Context, v driver.Values, log *slog.Logger, open func(driver.Values) (shut.Line, error)) (driver.Device, error) {
 	o, err := hidups.ParseOptions(v)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func openDevice(ctx context.Context, v driver.Values, log *slog.Logger, open fun
 	if err != nil {
 		return nil, err
 	}
-	line, err := open(v.Port)
+	line, err := open(v)
 	if err != nil {
 		if errors.Is(err, os.ErrPermission) {
 			err = fmt.Errorf("%w: the driver's user must be allowed to use the port (on most systems: member of the group dialout)", err)

@@ -18,6 +18,7 @@ type Mode struct {
 	DataBits int
 	Parity   Parity
 	TwoStops bool
+	Shared   bool // do not lock the line, as the option nolock asks
 }
 
 // A Parity is how the parity bit is made.
@@ -34,11 +35,15 @@ const (
 // goroutines, reads from one at a time.
 type Port struct {
 	port     serial.Port
+	lock     lock
 	name     string
 	deadline time.Time
 }
 
-// Open opens a serial line by the system's name for it.
+// ErrLocked means that another program, most likely a driver, has a line.
+var ErrLocked = errors.New("another program has locked it; is a driver running on it already?")
+
+// Open opens a serial line by the system's name for it, and locks it.
 func Open(name string, m Mode) (*Port, error) {
 	mode := &serial.Mode{BaudRate: m.Baud, DataBits: m.DataBits}
 	if mode.DataBits == 0 {
@@ -53,11 +58,17 @@ func Open(name string, m Mode) (*Port, error) {
 	if m.TwoStops {
 		mode.StopBits = serial.TwoStopBits
 	}
+	l, err := take(name, m.Shared)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
 	p, err := serial.Open(name, mode)
 	if err != nil {
+		l.release()
 		return nil, fmt.Errorf("open %s: %w", name, explain(err))
 	}
-	return &Port{port: p, name: name}, nil
+	l.admit()
+	return &Port{port: p, lock: l, name: name}, nil
 }
 
 // explain turns what users can change into the errors that everybody knows.
@@ -127,4 +138,8 @@ func (p *Port) Lines(dtr, rts bool) error {
 func (p *Port) Discard() error { return p.port.ResetInputBuffer() }
 
 // Close gives the line back; a Read that waits ends.
-func (p *Port) Close() error { return p.port.Close() }
+func (p *Port) Close() error {
+	err := p.port.Close()
+	p.lock.release()
+	return err
+}
