@@ -12,13 +12,11 @@ import (
 
 	"gonut/internal/driver"
 	"gonut/internal/drivers/usbhidups"
-	"gonut/internal/drvsock"
 	"gonut/internal/hidups"
-	"gonut/internal/netproto"
 	"gonut/internal/program"
 	"gonut/internal/subdriver"
 	transport "gonut/internal/transport/hid"
-	"gonut/test/devices/model"
+	"gonut/test/devices/bench"
 )
 
 // blocks returns the fenced blocks of a page by their info string.
@@ -62,16 +60,12 @@ func TestWorkedExampleOfTheManual(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{t: t, name: "acme", fake: transport.NewFake(rec)}
+		fake := transport.NewFake(rec)
 		c := driver.NewConfig("ups", "auto")
 		c.Values.ConfPath = conf
-		b.s = driver.NewSession(usbhidups.With(func(*slog.Logger) transport.Opener { return b.fake }), c, driver.Hooks{}, slog.New(slog.DiscardHandler))
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- b.s.Run(ctx) }()
-		synctest.Wait()
+		b := bench.Start(t, "acme", usbhidups.With(func(*slog.Logger) transport.Opener { return fake }), fake, c)
 		var upsc strings.Builder
-		for _, v := range b.s.State().Snapshot().Variables {
+		for _, v := range b.Session.State().Snapshot().Variables {
 			if !strings.HasPrefix(v.Name, "driver.") {
 				upsc.WriteString(v.Name + ": " + v.Value + "\n")
 			}
@@ -79,13 +73,8 @@ func TestWorkedExampleOfTheManual(t *testing.T) {
 		if upsc.String() != page["upsc"] {
 			t.Errorf("the driver publishes\n%s; the page says\n%s", upsc.String(), page["upsc"])
 		}
-		b.step(model.Step{Words: []string{"commands", "beeper.mute", "load.off", "load.off.delay", "shutdown.stop"}})
-		if got := b.do(0, drvsock.Request{Name: "beeper.mute"}); got != netproto.Handled {
-			t.Errorf("beeper.mute ended with %v", got)
-		}
-		b.arrived(0, "feature 06 02")
-		cancel()
-		<-done
+		b.Line("commands beeper.mute load.off load.off.delay shutdown.stop")
+		b.Line("do beeper.mute : feature 06 02")
 	})
 }
 

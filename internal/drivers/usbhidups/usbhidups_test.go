@@ -13,7 +13,6 @@ import (
 	"gonut/internal/driver"
 	"gonut/internal/drivers/usbhidups"
 	transport "gonut/internal/transport/hid"
-	"gonut/test/devices/model"
 )
 
 func recording(t *testing.T, name string) *transport.Recording {
@@ -57,14 +56,14 @@ func TestRecordingsGiveTheVariablesThatCPublished(t *testing.T) {
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := start(t, name, recording(t, name), map[string]string{"pollonly": ""})
-				for _, v := range b.s.State().Snapshot().Variables {
+				b, _ := start(t, name, recording(t, name), map[string]string{"pollonly": ""})
+				for _, v := range b.Session.State().Snapshot().Variables {
 					if _, ok := want[v.Name]; !ok && !ours[v.Name] && !strings.HasPrefix(v.Name, "driver.") {
 						t.Errorf("%s = %q is published; C did not", v.Name, v.Value)
 					}
 				}
 				for n, value := range want {
-					if got := b.s.State().Value(n); got != value {
+					if got := b.Session.State().Value(n); got != value {
 						t.Errorf("%s = %q; want %q", n, got, value)
 					}
 				}
@@ -75,46 +74,46 @@ func TestRecordingsGiveTheVariablesThatCPublished(t *testing.T) {
 
 func TestCommandsOfARecording(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := start(t, "apc-backups-cs-500", recording(t, "apc-backups-cs-500"), nil)
-		b.step(model.Step{Words: []string{"commands", "shutdown.reboot", "test.panel.start", "test.panel.stop"}})
+		b, _ := start(t, "apc-backups-cs-500", recording(t, "apc-backups-cs-500"), nil)
+		b.Line("commands shutdown.reboot test.panel.start test.panel.stop")
 	})
 }
 
 func TestLostDeviceIsFoundAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := start(t, "apc", recording(t, "apc-backups-cs-500"), nil)
-		b.fake.Unplug()
+		b, fake := start(t, "apc", recording(t, "apc-backups-cs-500"), nil)
+		fake.Unplug()
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
-		if !b.s.State().Stale() {
+		if !b.Session.State().Stale() {
 			t.Error("the data of an unplugged device are not stale")
 		}
-		b.fake.Plug()
+		fake.Plug()
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if b.s.State().Stale() || b.s.State().Value("ups.status") != "OL" {
-			t.Errorf("after replugging stale is %t and ups.status %q; want false and OL", b.s.State().Stale(), b.s.State().Value("ups.status"))
+		if b.Session.State().Stale() || b.Session.State().Value("ups.status") != "OL" {
+			t.Errorf("after replugging stale is %t and ups.status %q; want false and OL", b.Session.State().Stale(), b.Session.State().Value("ups.status"))
 		}
 	})
 }
 
 func TestDeviceThatAnswersNothingIsOpenedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := start(t, "apc", recording(t, "apc-backups-cs-500"), map[string]string{"pollonly": ""})
+		b, fake := start(t, "apc", recording(t, "apc-backups-cs-500"), map[string]string{"pollonly": ""})
 		for id := range 256 {
-			b.fake.Fail(byte(id), transport.ErrTimeout)
+			fake.Fail(byte(id), transport.ErrTimeout)
 		}
 		time.Sleep(40 * time.Second)
 		synctest.Wait()
-		if !b.s.State().Stale() {
+		if !b.Session.State().Stale() {
 			t.Error("the data of a device that answers nothing are not stale")
 		}
 		for id := range 256 {
-			b.fake.Fail(byte(id), nil)
+			fake.Fail(byte(id), nil)
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if b.s.State().Stale() {
+		if b.Session.State().Stale() {
 			t.Error("the device was not opened again")
 		}
 	})
@@ -122,12 +121,12 @@ func TestDeviceThatAnswersNothingIsOpenedAgain(t *testing.T) {
 
 func TestReportThatFailsKeepsItsLastValue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := start(t, "apc", recording(t, "apc-bk650m2-ch"), map[string]string{"pollonly": ""})
-		b.fake.Fail(0x31, errors.New("input/output error"))
+		b, fake := start(t, "apc", recording(t, "apc-bk650m2-ch"), map[string]string{"pollonly": ""})
+		fake.Fail(0x31, errors.New("input/output error"))
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if got := b.s.State().Value("input.voltage"); b.s.State().Stale() || got != "232.0" {
-			t.Errorf("input.voltage = %q, stale %t; want 232.0, false", got, b.s.State().Stale())
+		if got := b.Session.State().Value("input.voltage"); b.Session.State().Stale() || got != "232.0" {
+			t.Errorf("input.voltage = %q, stale %t; want 232.0, false", got, b.Session.State().Stale())
 		}
 	})
 }
@@ -188,13 +187,13 @@ func TestWhichDevicesAreTaken(t *testing.T) {
 func TestAReplacementThatMatchesIsNotTakenForTheLostDevice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rec := recording(t, "apc-backups-cs-500")
-		b := start(t, "apc", rec, nil)
-		b.fake.Unplug()
+		b, fake := start(t, "apc", rec, nil)
+		fake.Unplug()
 		rec.Info.Serial = "another"
-		b.fake.Plug()
+		fake.Plug()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if !b.s.State().Stale() {
+		if !b.Session.State().Stale() {
 			t.Error("another device of the same kind took the place of the lost one")
 		}
 	})
