@@ -11,17 +11,41 @@ import (
 
 // A Fake is a UPS at the other end of a line, which answers as a recording says.
 type Fake struct {
+	names [3]byte // indices of manufacturer, product and serial number
+
 	mu     sync.Mutex
 	rec    *hid.Recording
 	writes []hid.Written
 	mutilate,
 	refuse,
 	mute int // packets to damage, to refuse, to leave unanswered
+	silent bool
 }
 
-// NewFake returns a UPS that answers as rec says. Its strings 1 to 3 are
-// manufacturer, product and serial number unless the recording has others.
-func NewFake(rec *hid.Recording) *Fake { return &Fake{rec: rec} }
+// NewFake returns a UPS that answers as rec says. Manufacturer, product and serial
+// number are strings with indices that the recording does not use otherwise.
+func NewFake(rec *hid.Recording) *Fake {
+	f := &Fake{rec: rec}
+	next := 1
+	for i, text := range []string{rec.Info.Manufacturer, rec.Info.Product, rec.Info.Serial} {
+		if text == "" {
+			continue
+		}
+		for rec.Strings[next] != "" {
+			next++
+		}
+		f.names[i] = byte(next)
+		next++
+	}
+	return f
+}
+
+// Put changes what a feature report answers; data[0] is its id.
+func (f *Fake) Put(data ...byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rec.Features[data[0]] = data
+}
 
 // Writes returns the reports that were written since the last call.
 func (f *Fake) Writes() []hid.Written {
@@ -32,22 +56,35 @@ func (f *Fake) Writes() []hid.Written {
 	return w
 }
 
-// Disturb damages the next packets, refuses the next requests, or leaves them
-// unanswered.
+// Disturb damages the next packets, one in two by cutting them short, refuses the
+// next requests, or leaves them unanswered.
 func (f *Fake) Disturb(mutilate, refuse, mute int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mutilate, f.refuse, f.mute = mutilate, refuse, mute
 }
 
-func (f *Fake) take(n *int) bool {
+// Silence makes the UPS hear nothing, as if the cable were pulled out of it, until it
+// is called with false.
+func (f *Fake) Silence(silent bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if *n == 0 {
-		return false
-	}
-	*n--
-	return true
+	f.silent = silent
+}
+
+func (f *Fake) hears() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.silent
+}
+
+// take counts down, and returns what n was.
+func (f *Fake) take(n *int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	was := *n
+	*n = max(0, was-1)
+	return was
 }
 
 // Serve is the UPS until the line ends.
@@ -57,6 +94,10 @@ func (f *Fake) Serve(line io.ReadWriter) error {
 		head, err := readByte(line)
 		if err != nil {
 			return endOfLine(err)
+		}
+		if !f.hears() {
+			request = nil
+			continue
 		}
 		if head == syncAll || head == syncPartial || head == syncOff {
 			request = nil
@@ -72,10 +113,10 @@ func (f *Fake) Serve(line io.ReadWriter) error {
 		if err != nil {
 			return endOfLine(err)
 		}
-		if f.take(&f.mute) {
+		if f.take(&f.mute) > 0 {
 			continue
 		}
-		if !ok || f.take(&f.refuse) {
+		if !ok || f.take(&f.refuse) > 0 {
 			if _, err := line.Write([]byte{tokenNOK}); err != nil {
 				return endOfLine(err)
 			}
@@ -155,8 +196,10 @@ func (f *Fake) respond(line io.ReadWriter, data []byte) error {
 	for {
 		n := min(len(data), maxPayload)
 		p := packet(typeResponse, data[:n], n == len(data))
-		if f.take(&f.mutilate) {
+		if n := f.take(&f.mutilate); n%2 == 1 {
 			p[len(p)-1] ^= 0xFF
+		} else if n > 0 {
+			p = p[:len(p)-1]
 		}
 		if _, err := line.Write(p); err != nil {
 			return err
@@ -183,7 +226,7 @@ func (f *Fake) descriptor(kind, index byte) []byte {
 	i := f.rec.Info
 	switch kind {
 	case descriptorDevice:
-		d := []byte{18, 1, 0x10, 1, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 1, 2, 3, 1}
+		d := []byte{18, 1, 0x10, 1, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, f.names[0], f.names[1], f.names[2], 1}
 		binary.LittleEndian.PutUint16(d[8:], i.VendorID)
 		binary.LittleEndian.PutUint16(d[10:], i.ProductID)
 		binary.LittleEndian.PutUint16(d[12:], i.Release)
@@ -196,8 +239,10 @@ func (f *Fake) descriptor(kind, index byte) []byte {
 		return f.rec.Descriptor
 	case descriptorString:
 		text, ok := f.rec.Strings[int(index)]
-		if own := []string{"", i.Manufacturer, i.Product, i.Serial}; !ok && int(index) < len(own) {
-			text, ok = own[index], true
+		for k, own := range []string{i.Manufacturer, i.Product, i.Serial} {
+			if !ok && index != 0 && index == f.names[k] {
+				text, ok = own, true
+			}
 		}
 		if !ok {
 			return nil

@@ -227,8 +227,13 @@ func (c *Conn) send(ctx context.Context, data []byte, last bool) error {
 		case err == nil && b&^lastPacket == typeNotify:
 			c.drain(ctx)
 		case try < tries-1:
-			// Silence or rubbish: one of us has lost the beginning of a packet.
-			if err := c.synchronise(ctx); err != nil {
+			// Silence or rubbish: one of us has lost the beginning of a packet. A
+			// device that does not even echo a token is there no more; to ask it for
+			// each of a hundred reports would take minutes.
+			switch err := c.synchronise(ctx); {
+			case errors.Is(err, hid.ErrTimeout) && ctx.Err() == nil:
+				return fmt.Errorf("%w: %w", hid.ErrGone, err)
+			case err != nil:
 				return err
 			}
 		}
@@ -245,7 +250,7 @@ func (c *Conn) receive(ctx context.Context, buf []byte) (int, error) {
 	for {
 		data, head, err := c.packet(ctx)
 		switch {
-		case errors.Is(err, errChecksum) && bad < tries:
+		case errors.Is(err, errDamaged) && bad < tries:
 			bad++
 			if err := c.write(ctx, []byte{tokenNOK}); err != nil {
 				return got, err
@@ -267,7 +272,7 @@ func (c *Conn) receive(ctx context.Context, buf []byte) (int, error) {
 	}
 }
 
-var errChecksum = errors.New("a packet was damaged")
+var errDamaged = errors.New("a packet was damaged")
 
 // packet reads one packet.
 func (c *Conn) packet(ctx context.Context) (data []byte, head byte, err error) {
@@ -279,31 +284,40 @@ func (c *Conn) packet(ctx context.Context) (data []byte, head byte, err error) {
 	case tokenNOK:
 		return nil, 0, hid.ErrStall
 	case syncAll, syncPartial, syncOff, tokenOK:
-		return nil, 0, errChecksum
+		return nil, 0, errDamaged
 	}
-	size, err := c.byte(ctx, byteTime)
+	size, err := c.inside(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
 	n := int(size & 15)
 	if size>>4 != size&15 || n > maxPayload {
 		c.drain(ctx)
-		return nil, 0, errChecksum
+		return nil, 0, errDamaged
 	}
 	data = make([]byte, n)
 	for i := range data {
-		if data[i], err = c.byte(ctx, byteTime); err != nil {
+		if data[i], err = c.inside(ctx); err != nil {
 			return nil, 0, err
 		}
 	}
-	sum, err := c.byte(ctx, byteTime)
+	sum, err := c.inside(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
 	if sum != checksum(data) {
-		return nil, 0, errChecksum
+		return nil, 0, errDamaged
 	}
 	return data, head, nil
+}
+
+// inside reads a byte within a packet. One that does not come was lost on the way.
+func (c *Conn) inside(ctx context.Context) (byte, error) {
+	b, err := c.byte(ctx, byteTime)
+	if errors.Is(err, hid.ErrTimeout) && ctx.Err() == nil {
+		return 0, errDamaged
+	}
+	return b, err
 }
 
 // synchronise makes both sides begin anew, and the device keep silent unless asked.
