@@ -5,6 +5,7 @@
 package hidups
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,10 @@ import (
 	transport "gonut/internal/transport/hid"
 	"gonut/internal/ups"
 )
+
+// DefaultFullEvery is how often everything is read if neither the user nor the table
+// says otherwise.
+const DefaultFullEvery = 30 * time.Second
 
 // Options are what ups.conf may say about a device, besides how to find it.
 type Options struct {
@@ -270,8 +275,8 @@ func (d *Device) begin(ctx context.Context, u *driver.Update) error {
 	for _, name := range slices.Sorted(maps.Keys(d.extra)) {
 		u.Set(name, d.extra[name])
 	}
-	if every := d.fullEvery(); every > 0 {
-		u.Setf("driver.parameter.pollfreq", "%.0f", every.Seconds())
+	if d.o.FullEvery == 0 {
+		u.Setf("driver.parameter.pollfreq", "%.0f", cmp.Or(d.fullEvery(), DefaultFullEvery).Seconds())
 	}
 	if info.VendorID != 0 {
 		u.Setf("ups.vendorid", "%04x", info.VendorID)

@@ -10,18 +10,15 @@ import (
 	"gonut/internal/driver"
 )
 
-// CommonOptions are those that do not depend on USB.
+// CommonOptions are those that do not depend on USB. ParseOptions reads them, and those
+// of usbhid-ups that are about the device.
 func CommonOptions() []driver.Option {
 	return []driver.Option{
 		{Name: "lowbatt", Help: "Charge in percent at which the battery is low, if the device can be told"},
-		{Name: "offdelay", Help: "Seconds until the load is switched off (default 20; 60 for CyberPower)"},
-		{Name: "ondelay", Help: "Seconds until the load is switched on again (default 30; 120 for CyberPower)"},
-		{Name: "pollfreq", Help: "Seconds between two full polls (default 30; 12 for CyberPower)"},
+		{Name: "offdelay", Help: "Seconds until the load is switched off (default: what the device table says, mostly 20)"},
+		{Name: "ondelay", Help: "Seconds until the load is switched on again (default: what the device table says, mostly 30)"},
+		{Name: "pollfreq", Help: "Seconds between two full polls (default: what the device table says, mostly 30)"},
 		{Name: "pollonly", Help: "Do not use the interrupt pipe", Flag: true},
-		{Name: "interruptonly", Help: "Use only the interrupt pipe", Flag: true},
-		{Name: "interruptsize", Help: "Bytes to read from the interrupt pipe"},
-		{Name: "interrupt_pipe_no_events_tolerance", Help: "Reads without a report until the device counts as lost (default -1: never)"},
-		{Name: "maxreport", Help: "Ask for more bytes than a report has", Flag: true},
 		{Name: "disable_fix_report_desc", Help: "Use the report descriptor as the device sends it", Flag: true},
 		{Name: "onlinedischarge", Help: "Old name of onlinedischarge_onbattery", Flag: true},
 		{Name: "onlinedischarge_onbattery", Help: "On line and discharging at once means on battery", Flag: true},
@@ -30,8 +27,6 @@ func CommonOptions() []driver.Option {
 		{Name: "onlinedischarge_log_throttle_hovercharge", Help: "Charge above which changes are no reason for that warning (default 100)"},
 		{Name: "lbrb_log_delay_sec", Help: "Seconds for which LB and RB are held back while calibrating"},
 		{Name: "lbrb_log_delay_without_calibrating", Help: "Hold LB and RB back whenever on line", Flag: true},
-		{Name: "powercom_sdcmd_byte_order_fallback", Help: "Send delays in the order of bytes that older versions used", Flag: true},
-		{Name: "powercom_sdcmd_discrete_delay", Help: "The device knows only certain delays", Flag: true},
 	}
 }
 

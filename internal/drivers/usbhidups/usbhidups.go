@@ -38,7 +38,7 @@ func With(opener func(log *slog.Logger) transport.Opener) driver.Driver {
 		Description:      "Generic HID driver",
 		Options:          Options(),
 		Open:             f.open,
-		FullEvery:        30 * time.Second,
+		FullEvery:        hidups.DefaultFullEvery,
 		Hotplug:          f.hotplug,
 		ShutdownCommands: hidups.ShutdownCommands(),
 	}
@@ -46,7 +46,7 @@ func With(opener func(log *slog.Logger) transport.Opener) driver.Driver {
 
 // Options are the options of ups.conf that only this driver has.
 func Options() []driver.Option {
-	usb := []driver.Option{
+	own := []driver.Option{
 		{Name: "vendorid", Help: "Regular expression to match the USB vendor id (4 hexadecimal digits)"},
 		{Name: "productid", Help: "Regular expression to match the USB product id (4 hexadecimal digits)"},
 		{Name: "vendor", Help: "Regular expression to match the manufacturer's name"},
@@ -62,8 +62,14 @@ func Options() []driver.Option {
 		{Name: "usb_hid_desc_index", Help: "Index of the HID descriptor"},
 		{Name: "usb_hid_ep_in", Help: "Input endpoint (hexadecimal)"},
 		{Name: "usb_hid_ep_out", Help: "Output endpoint (hexadecimal)"},
+		{Name: "interruptonly", Help: "Use only the interrupt pipe", Flag: true},
+		{Name: "interruptsize", Help: "Bytes to read from the interrupt pipe"},
+		{Name: "interrupt_pipe_no_events_tolerance", Help: "Reads without a report until the device counts as lost (default -1: never)"},
+		{Name: "maxreport", Help: "Ask for more bytes than a report has", Flag: true},
+		{Name: "powercom_sdcmd_byte_order_fallback", Help: "Send delays in the order of bytes that older versions used", Flag: true},
+		{Name: "powercom_sdcmd_discrete_delay", Help: "The device knows only certain delays", Flag: true},
 	}
-	return append(hidups.CommonOptions(), append(usb,
+	return append(hidups.CommonOptions(), append(own,
 		driver.Option{Name: "subdriver", Help: "Name of the device table, instead of the one for the ids; needs vendorid and productid"},
 		driver.Option{Name: "explore", Help: "Take any device and log all its fields; needs vendorid", Flag: true},
 		driver.Option{Name: "waitbeforereconnect", Help: "Seconds to wait before a lost device is opened again"},

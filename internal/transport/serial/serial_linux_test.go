@@ -2,7 +2,6 @@ package serial
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,32 +9,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// terminal returns the far end of a line and the name of ours.
-func terminal(t *testing.T) (far *os.File, name string) {
-	t.Helper()
-	far, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Skipf("no pseudo-terminals here: %v", err)
-	}
-	t.Cleanup(func() { far.Close() })
-	raw, err := far.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = raw.Control(func(fd uintptr) {
-		var n int
-		if n, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN); err == nil {
-			err = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0)
-		}
-		name = fmt.Sprintf("/dev/pts/%d", n)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return far, name
-}
+	"gonut/internal/transport/serial/ptytest"
+)
 
 func open(t *testing.T, name string, m Mode) *Port {
 	t.Helper()
@@ -48,7 +24,7 @@ func open(t *testing.T, name string, m Mode) *Port {
 }
 
 func TestBytesTravel(t *testing.T) {
-	far, name := terminal(t)
+	far, name := ptytest.Open(t)
 	p := open(t, name, Mode{Baud: 2400})
 	want := []byte{0, 1, 0x11, 0x13, '\r', '\n', 3, 4, 0xFF} // what a terminal would change
 	if n, err := p.Write(want); n != len(want) || err != nil {
@@ -77,7 +53,7 @@ func TestModes(t *testing.T) {
 		{Mode{Baud: 9600, Parity: EvenParity}, unix.B9600, unix.PARODD | unix.CSTOPB},
 		{Mode{Baud: 1200, Parity: OddParity, TwoStops: true}, unix.B1200 | unix.PARODD | unix.CSTOPB, 0},
 	} {
-		_, name := terminal(t)
+		_, name := ptytest.Open(t)
 		open(t, name, test.mode)
 		f, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
 		if err != nil {
@@ -95,7 +71,7 @@ func TestModes(t *testing.T) {
 }
 
 func TestReadDeadline(t *testing.T) {
-	far, name := terminal(t)
+	far, name := ptytest.Open(t)
 	p := open(t, name, Mode{Baud: 2400})
 	buf := make([]byte, 8)
 	for _, within := range []time.Duration{-time.Second, time.Millisecond} {
@@ -116,7 +92,7 @@ func TestReadDeadline(t *testing.T) {
 
 // Pseudo-terminals and some adapters have no modem lines.
 func TestLinesThatAreNotThere(t *testing.T) {
-	far, name := terminal(t)
+	far, name := ptytest.Open(t)
 	p := open(t, name, Mode{Baud: 2400})
 	if err := p.Lines(false, true); err == nil {
 		t.Error("a pseudo-terminal has modem lines; this test shows nothing")
@@ -130,7 +106,7 @@ func TestLinesThatAreNotThere(t *testing.T) {
 }
 
 func TestDiscard(t *testing.T) {
-	far, name := terminal(t)
+	far, name := ptytest.Open(t)
 	p := open(t, name, Mode{Baud: 2400})
 	if _, err := far.Write([]byte("old")); err != nil {
 		t.Fatal(err)
@@ -151,7 +127,7 @@ func TestDiscard(t *testing.T) {
 // An adapter that is pulled out ends a Read at once, with an error that is no
 // deadline.
 func TestHangUp(t *testing.T) {
-	far, name := terminal(t)
+	far, name := ptytest.Open(t)
 	p := open(t, name, Mode{Baud: 2400})
 	result := make(chan error, 1)
 	p.SetReadDeadline(time.Now().Add(time.Minute))
@@ -169,7 +145,7 @@ func TestHangUp(t *testing.T) {
 }
 
 func TestCloseEndsARead(t *testing.T) {
-	_, name := terminal(t)
+	_, name := ptytest.Open(t)
 	p := open(t, name, Mode{Baud: 2400})
 	result := make(chan error, 1)
 	go func() {
@@ -183,7 +159,7 @@ func TestCloseEndsARead(t *testing.T) {
 }
 
 func TestLock(t *testing.T) {
-	_, name := terminal(t)
+	_, name := ptytest.Open(t)
 	p := open(t, name, Mode{Baud: 2400})
 	if _, err := Open(name, Mode{Baud: 2400}); !errors.Is(err, ErrLocked) {
 		t.Errorf("Open of a line that is in use = %v; want ErrLocked", err)

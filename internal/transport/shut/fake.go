@@ -47,6 +47,13 @@ func (f *Fake) Put(data ...byte) {
 	f.rec.Features[data[0]] = data
 }
 
+// Lose makes the UPS refuse a report from now on.
+func (f *Fake) Lose(id byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.rec.Features, id)
+}
+
 // Writes returns the reports that were written since the last call.
 func (f *Fake) Writes() []hid.Written {
 	f.mu.Lock()

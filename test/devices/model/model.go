@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,7 +23,7 @@ import (
 //	table NAME                        whose usage names the paths have
 //	device, manufacturer, product, serial, string   as in a recording
 //	option NAME [VALUE]               of ups.conf
-//	field REPORT PATH BITS MIN..MAX [volt|watt|… EXPONENT] [input|constant|null] = VALUE
+//	field REPORT PATH BITS MIN..MAX [volt|watt|… EXPONENT] [physical MIN..MAX] [input|constant|null] = VALUE
 //	pad REPORT BITS                   bits without a meaning
 //	var NAME VALUE                    is published; "no NAME": is not
 //	enum NAME VALUE …                 may be set to these
@@ -56,6 +57,7 @@ type field struct {
 	path     hid.Path
 	size     int
 	min, max int64
+	physical [2]int64
 	unit     uint32
 	exponent int
 	kind     hid.Kind
@@ -137,21 +139,22 @@ func (m *Model) field(ws []string) (field, error) {
 		return f, fmt.Errorf("no path %s", ws[2])
 	}
 	f.size, _ = strconv.Atoi(ws[3])
-	low, high, _ := strings.Cut(ws[4], "..")
-	var e1, e2 error
-	f.min, e1 = strconv.ParseInt(low, 0, 64)
-	f.max, e2 = strconv.ParseInt(high, 0, 64)
-	err = errors.Join(err, e1, e2)
+	var e error
+	f.min, f.max, e = limits(ws[4])
+	err = errors.Join(err, e)
 	for i := 5; i < len(ws); i++ {
 		switch ws[i] {
 		case "input":
 			f.kind = hid.Input
 		case "constant":
 			f.flags = 0x01
+		case "physical":
+			f.physical[0], f.physical[1], e = limits(ws[i+1])
+			err = errors.Join(err, e)
+			i++
 		case "null":
 			f.flags |= 0x40
 		case "=":
-			var e error
 			f.value, e = strconv.ParseInt(ws[i+1], 0, 64)
 			err = errors.Join(err, e)
 			i++
@@ -168,9 +171,17 @@ func (m *Model) field(ws []string) (field, error) {
 	return f, err
 }
 
+// limits reads "MIN..MAX".
+func limits(text string) (low, high int64, err error) {
+	a, b, _ := strings.Cut(text, "..")
+	low, e1 := strconv.ParseInt(a, 0, 64)
+	high, e2 := strconv.ParseInt(b, 0, 64)
+	return low, high, errors.Join(e1, e2)
+}
+
 // build encodes the descriptor and the reports.
 func (m *Model) build() error {
-	var e encoder
+	e := encoder{physical: slices.ContainsFunc(m.fields, func(f field) bool { return f.physical != [2]int64{} })}
 	for _, f := range m.fields {
 		e.field(f)
 	}
@@ -207,8 +218,9 @@ func (m *Model) build() error {
 
 // An encoder writes a report descriptor.
 type encoder struct {
-	items []byte
-	open  hid.Path // the collections that are open
+	items    []byte
+	open     hid.Path // the collections that are open
+	physical bool     // some fields have physical limits; those that follow must not inherit them
 }
 
 func (e *encoder) item(tag byte, v int64, size int) {
@@ -267,6 +279,10 @@ func (e *encoder) field(f field) {
 	e.item(0x84, int64(f.report), 1)
 	e.item(0x14, f.min, 4)
 	e.item(0x24, f.max, 4)
+	if e.physical {
+		e.item(0x34, f.physical[0], 4)
+		e.item(0x44, f.physical[1], 4)
+	}
 	e.item(0x64, int64(f.unit), 4)
 	e.item(0x54, int64(f.exponent&15), 1)
 	e.item(0x74, int64(f.size), 1)
