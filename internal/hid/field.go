@@ -193,11 +193,16 @@ func (f Field) Put(report []byte, logical int64) bool {
 	return true
 }
 
-// shift multiplies by a power of ten. Dividing for the negative ones keeps 1358
-// at exponent -2 the same float as 13.58.
+// shift multiplies by a power of ten. It does so as C's drivers do, by tenths of
+// tenths: what lies in the middle between two numbers that can be shown, such as
+// 13.35 V with one decimal, then becomes the same one of them.
 func shift(v float64, exponent int) float64 {
-	if exponent < 0 {
-		return v / math.Pow10(-exponent)
+	f := 1.0
+	for ; exponent < 0; exponent++ {
+		f *= 0.1
 	}
-	return v * math.Pow10(exponent)
+	for ; exponent > 0; exponent-- {
+		f *= 10
+	}
+	return v * f
 }

@@ -54,7 +54,7 @@ func TestRecordingsGiveTheFieldsThatCSaw(t *testing.T) {
 			if !ok {
 				t.Errorf("%s: field %d is not in its report of %d bytes", name, i, len(report))
 			}
-			got := fmt.Sprintf("%s %s %02x %d %d %s", f.Path.Text(hexName), f.Kind, f.Report, f.Offset, f.Size, strconv.FormatFloat(v, 'f', -1, 64))
+			got := fmt.Sprintf("%s %s %02x %d %d %s", f.Path.Text(hexName), f.Kind, f.Report, f.Offset, f.Size, strconv.FormatFloat(math.Round(v*1e9)/1e9, 'f', -1, 64))
 			if i < len(want) && got != want[i] {
 				t.Errorf("%s: field %d = %s; want %s", name, i, got, want[i])
 			}
