@@ -241,7 +241,7 @@ func (c *call) fail(err error) error {
 		return err
 	}
 	c.log.Debug("failed: " + err.Error())
-	return program.Exitf(1, "Error: %s", label(err))
+	return program.Exitf(1, "Error: %s", upsclient.Label(err))
 }
 
 // failList is fail for questions that very old servers do not know.

@@ -63,7 +63,7 @@ func (r *order) authenticate(ctx context.Context, c *upsclient.Client) error {
 		{"password", func() error { return c.Password(ctx, string(r.login.password)) }},
 	} {
 		if err := step.tell(); err != nil {
-			return program.Exitf(1, "Set %s failed: %s", step.what, label(err))
+			return program.Exitf(1, "Set %s failed: %s", step.what, upsclient.Label(err))
 		}
 	}
 	return nil

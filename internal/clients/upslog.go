@@ -364,7 +364,7 @@ func (u *upslog) connectAll(ctx context.Context, first bool) {
 		switch {
 		case err == nil:
 		case first:
-			u.warn("Warning: initial connect failed: %s", label(err))
+			u.warn("Warning: initial connect failed: %s", upsclient.Label(err))
 		default:
 			u.log.Debug("connect failed", "ups", u.targets[i].text, "error", err)
 		}

@@ -157,7 +157,7 @@ func (r *order) printType(ctx context.Context, c *upsclient.Client, upsName stri
 func (r *order) printEnum(ctx context.Context, c *upsclient.Client, upsName string, v upsclient.Variable) {
 	values, err := c.ListEnum(ctx, upsName, v.Name)
 	if err != nil {
-		r.warn("Error: %s", label(err))
+		r.warn("Error: %s", upsclient.Label(err))
 		return
 	}
 	for _, value := range values {
@@ -168,7 +168,7 @@ func (r *order) printEnum(ctx context.Context, c *upsclient.Client, upsName stri
 func (r *order) printRanges(ctx context.Context, c *upsclient.Client, upsName string, v upsclient.Variable) {
 	ranges, err := c.ListRange(ctx, upsName, v.Name)
 	if err != nil {
-		r.warn("Error: %s", label(err))
+		r.warn("Error: %s", upsclient.Label(err))
 		return
 	}
 	n := ups.Atoi(v.Value)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -207,13 +208,17 @@ func (p *poller) lost(err error) {
 	if p.ctx.Err() != nil || err == errHurry {
 		return
 	}
+	failed := "Poll UPS [" + p.conf.System + "] failed - "
+	if p.client == nil {
+		failed = "UPS [" + p.conf.System + "]: connect failed: "
+	}
 	closed := p.client != nil && p.client.Err() != nil
 	if closed {
 		p.client.Close()
 		p.client, p.loggedIn, p.primary = nil, false, false
 	}
 	reason := p.reason(err)
-	p.failures.log(p.loop.log, p.loop.now.Load().PollFailLogThrottle, p.conf.System, reason)
+	p.failures.log(p.loop.log, p.loop.now.Load().PollFailLogThrottle, failed, reason)
 	p.tell(monitor.Lost{UPS: p.conf.System, Err: reason, Closed: closed || p.client == nil})
 }
 
@@ -221,7 +226,11 @@ func (p *poller) reason(err error) string {
 	if errors.Is(err, upsclient.ErrUnknownUPS) {
 		return fmt.Sprintf("[%s] does not exist on server %s", p.system.UPS, p.system.Host.Name)
 	}
-	return err.Error()
+	text := upsclient.Label(err)
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		text += ": " + dns.Error() // a name server that is silent is not a name that is wrong
+	}
+	return text
 }
 
 // read gets everything that the decision needs in one poll. Once the status is there
@@ -407,8 +416,8 @@ type failures struct {
 	n      int
 }
 
-func (f *failures) log(log *slog.Logger, throttle int, system, reason string) {
-	line := "Poll UPS [" + system + "] failed - " + reason
+func (f *failures) log(log *slog.Logger, throttle int, failed, reason string) {
+	line := failed + reason
 	if f.reason != reason {
 		f.reason, f.n = reason, 0
 		log.Error(line)

@@ -171,7 +171,8 @@ func TestOneProcess(t *testing.T) {
 	other := newSite(t, "")
 	other.env = s.env
 	until(t, func() bool {
-		return other.run(t.Context(), Program(), "-c", "status") == 3 && strings.Contains(other.stdout.String(), "reachable    lost")
+		return other.run(t.Context(), Program(), "-c", "status") == 3 &&
+			strings.Contains(other.stdout.String(), "reachable    no, never: Connection failure: Connection refused")
 	})
 	if out := other.stdout.String(); !strings.Contains(out, "NOT PROTECTED") {
 		t.Errorf("upsmon -c status printed %q", out)

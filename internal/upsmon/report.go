@@ -1,6 +1,7 @@
 package upsmon
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -12,14 +13,14 @@ import (
 // A Report is what upsmon -c status shows.
 type Report struct {
 	Phase    string
+	Supplies int // the power values of those UPSes that are not critical
 	Needed   int // MINSUPPLIES
 	Units    []monitor.UnitView
-	IfLowNow string // what would happen if every UPS were on battery and low now
 }
 
 func (l *loop) report(now time.Time) Report {
 	return Report{
-		Phase: l.m.Phase().String(), Needed: l.m.Conf().MinSupplies, Units: l.m.Units(now), IfLowNow: l.m.IfLowNow(),
+		Phase: l.m.Phase().String(), Supplies: l.m.Supplies(now), Needed: l.m.Conf().MinSupplies, Units: l.m.Units(now),
 	}
 }
 
@@ -36,25 +37,36 @@ func (r Report) Protected() bool {
 
 // Print writes the report for people.
 func (r Report) Print(w io.Writer) {
-	fmt.Fprintf(w, "phase: %s, power value needed: %d\n", r.Phase, r.Needed)
+	fmt.Fprintf(w, "phase: %s, power value: %d, needed: %d\n", r.Phase, r.Supplies, r.Needed)
 	for _, u := range r.Units {
 		fmt.Fprintf(w, "\n%s\n", u.UPS)
 		row := func(name, format string, args ...any) {
 			fmt.Fprintf(w, "  %-12s %s\n", name, fmt.Sprintf(format, args...))
 		}
-		row("reachable", "%s%s", u.Comm, age(u.Age))
-		row("status", "%s", strings.TrimSpace(u.Status+alarms(u.Alarm)))
+		row("reachable", "%s", reachable(u))
+		row("status", "%s", strings.TrimSpace(cmp.Or(u.Status, "not read yet")+alarms(u.Alarm)))
 		row("login", "%s", login(u))
 		row("power value", "%d", u.PowerValue)
 		row("counts as", "%s: %s", standing(u.Critical), u.Reason)
 		if len(u.Timers) > 0 {
 			row("timers", "%s", strings.Join(u.Timers, ", "))
 		}
+		row("at OB LB now", "%s", u.IfLow)
 	}
-	fmt.Fprintf(w, "\nat OB LB now: %s\n", r.IfLowNow)
 	if !r.Protected() {
-		fmt.Fprintln(w, "NOT PROTECTED: see the lines reachable and login above")
+		fmt.Fprintln(w, "\nNOT PROTECTED: see the lines reachable and login above")
 	}
+}
+
+func reachable(u monitor.UnitView) string {
+	word := map[string]string{"ok": "yes", "lost": "no", "never reached": "not yet"}[u.Comm]
+	if u.Age == "" && u.Comm == "lost" {
+		word = "no, never"
+	}
+	if u.CommError != "" {
+		word += ": " + u.CommError
+	}
+	return word + age(u.Age)
 }
 
 func age(a string) string {

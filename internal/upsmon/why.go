@@ -155,22 +155,30 @@ func why(_ context.Context, e program.Env) error {
 
 // printDecision tells one decision to a person.
 func printDecision(w io.Writer, d monitor.Decision) {
-	fmt.Fprintf(w, "%s: upsmon shut this host down\n", d.Time.Format(time.RFC1123))
+	fmt.Fprintf(w, "%s: upsmon shut this host down\n", d.Time.Local().Format(time.RFC1123))
 	fmt.Fprintf(w, "  because    %s\n", d.Cause)
 	fmt.Fprintf(w, "  rule       %s; power value %d, needed %d\n", d.Rule, d.Supplies, d.Needed)
+	var before []string
+	for _, t := range d.Before {
+		before = append(before, strings.TrimSpace(fmt.Sprintf("%s %s %s%s", t.Time.Local().Format(time.DateTime), t.Type, t.UPS, alarms(t.Extra))))
+	}
+	printList(w, "before", before)
 	for _, u := range d.Units {
 		fmt.Fprintf(w, "  %s\n", u.UPS)
 		fmt.Fprintf(w, "    %s, power value %d, %s by rule %s: %s\n", u.Role, u.PowerValue, standing(u.Critical), u.Rule, u.Reason)
-		fmt.Fprintf(w, "    status %q%s, communication %s%s\n", u.Status, alarms(u.Alarm), u.Comm, age(u.Age))
+		fmt.Fprintf(w, "    status %q%s, reachable: %s\n", u.Status, alarms(u.Alarm), reachable(u))
 		if len(u.Timers) > 0 {
 			fmt.Fprintf(w, "    %s\n", strings.Join(u.Timers, ", "))
 		}
 	}
-	for i, o := range d.Otherwise {
-		label := "otherwise"
-		if i > 0 {
-			label = ""
-		}
-		fmt.Fprintf(w, "  %-10s %s\n", label, o)
+	printList(w, "then", d.Then)
+	printList(w, "otherwise", d.Otherwise)
+}
+
+// printList writes one item a line, the first behind its label.
+func printList(w io.Writer, label string, items []string) {
+	for _, it := range items {
+		fmt.Fprintf(w, "  %-10s %s\n", label, it)
+		label = ""
 	}
 }

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,8 +16,21 @@ type Decision struct {
 	Supplies  int    // the power values of healthy UPSes
 	Needed    int    // MINSUPPLIES
 	Units     []UnitView
+	Before    []Told   // the latest notifications before it, the oldest first
+	Then      []string // what follows from it, with the waits
 	Otherwise []string // what would have prevented it
 }
+
+// Told is a notification that was sent.
+type Told struct {
+	Time  time.Time
+	Type  string
+	UPS   string `json:",omitempty"`
+	Extra string `json:",omitempty"`
+}
+
+// toldKept is how many notifications are remembered for the next decision.
+const toldKept = 20
 
 // A UnitView is what the monitor knows of one UPS.
 type UnitView struct {
@@ -24,6 +38,7 @@ type UnitView struct {
 	Role       string // primary or secondary, as configured
 	PowerValue int
 	Comm       string // ok, lost or never reached
+	CommError  string `json:",omitempty"` // why it is not reached
 	Status     string // ups.status as it came last
 	Flags      string // what counts of it, with what was concluded
 	Alarm      string `json:",omitempty"`
@@ -35,11 +50,14 @@ type UnitView struct {
 	Rule       string
 	Reason     string
 	Timers     []string `json:",omitempty"`
+	IfLow      string   // what would happen if it were on battery and low now
 }
 
 // decision records why a shutdown begins now.
 func (m *Monitor) decision(r Rule) Decision {
-	d := Decision{Time: m.now, Rule: r.String(), Needed: m.conf.MinSupplies, Units: m.Units(m.now)}
+	d := Decision{
+		Time: m.now, Rule: r.String(), Needed: m.conf.MinSupplies, Units: m.Units(m.now), Before: slices.Clone(m.told), Then: m.plan(),
+	}
 	var bad []string
 	for i, u := range m.units {
 		if !d.Units[i].Critical {
@@ -69,9 +87,10 @@ func (m *Monitor) Units(now time.Time) []UnitView {
 		v := m.judge(u, now)
 		view := UnitView{
 			UPS: u.conf.System, Role: roleName(u.conf.Primary), PowerValue: u.conf.PowerValue,
-			Comm: u.comm.String(), Status: u.raw, Flags: u.flags.String(), Alarm: u.alarm,
+			Comm: u.comm.String(), CommError: u.lostWhy, Status: u.raw, Flags: u.flags.String(), Alarm: u.alarm,
 			LoggedIn: u.loggedIn, Primary: u.primary, LoginError: u.loginErr,
 			Critical: v.rule.critical(), Rule: v.rule.String(), Reason: m.reason(u, v, now), Timers: u.timers(now),
+			IfLow: m.ifLow(u, now),
 		}
 		if !u.lastPoll.IsZero() {
 			view.Age = wait(now.Sub(u.lastPoll))
@@ -100,24 +119,66 @@ func (u *unit) timers(now time.Time) []string {
 	return ts
 }
 
-// IfLowNow says what would happen if every UPS of this host said OB LB now.
-func (m *Monitor) IfLowNow() string {
-	if !Guards(m.conf) {
-		return "nothing: this host only watches"
+// Supplies returns the sum of the power values of those UPSes that are not critical.
+func (m *Monitor) Supplies(now time.Time) int { return m.without(nil, now) }
+
+// without is the same, less one of them.
+func (m *Monitor) without(u *unit, now time.Time) int {
+	sum := 0
+	for _, o := range m.units {
+		if o != u && !m.judge(o, now).rule.critical() {
+			sum += o.conf.PowerValue
+		}
 	}
-	var primaries []string
+	return sum
+}
+
+// ifLow says what would happen if a UPS said OB LB now and the others stayed as they
+// are.
+func (m *Monitor) ifLow(u *unit, now time.Time) string {
+	rest := m.without(u, now)
+	switch {
+	case m.phase > Watching:
+		return "the shutdown is under way"
+	case !Guards(m.conf):
+		return "notify only: this host only watches"
+	case u.conf.PowerValue == 0:
+		return "notify only: its power value is 0"
+	case rest >= m.conf.MinSupplies:
+		return fmt.Sprintf("notify only: the other UPSes have power value %d, and %d is needed", rest, m.conf.MinSupplies)
+	}
+	var when []string
+	if m.conf.OBLBDuration > 0 {
+		when = append(when, wait(m.conf.OBLBDuration)+" of OBLBDURATION")
+	}
+	if !u.conf.Primary {
+		when = append(when, fmt.Sprintf("FSD from its primary, or %s of HOSTSYNC without it", wait(m.conf.HostSync)))
+	}
+	first := "at once"
+	if len(when) > 0 {
+		first = "after " + strings.Join(when, " and ")
+	}
+	return first + ": " + strings.Join(m.plan(), ", then ")
+}
+
+// plan says what a shutdown consists of.
+func (m *Monitor) plan() []string {
+	var primaries, steps []string
 	for _, u := range m.units {
 		if u.conf.Primary {
 			primaries = append(primaries, u.conf.System)
 		}
 	}
-	after := fmt.Sprintf("%s of FINALDELAY", wait(m.conf.FinalDelay))
-	if m.conf.OBLBDuration > 0 {
-		after = fmt.Sprintf("%s of OBLBDURATION, then ", wait(m.conf.OBLBDuration)) + after
+	if len(primaries) > 0 {
+		steps = append(steps, "set FSD on "+strings.Join(primaries, ", "),
+			fmt.Sprintf("wait until all other hosts have logged out, %s (HOSTSYNC) at most", wait(m.conf.HostSync)))
 	}
-	if len(primaries) == 0 {
-		return fmt.Sprintf("shut down at once when the primary sets FSD, or by itself after %s of HOSTSYNC; then %s", wait(m.conf.HostSync), after)
+	last := "SHUTDOWNCMD"
+	if Guards(m.conf) && m.conf.PowerDownFlag != "" {
+		last = "POWERDOWNFLAG and SHUTDOWNCMD"
 	}
-	return fmt.Sprintf("set FSD on %s, wait up to %s for other hosts to log out, then shut down after %s",
-		strings.Join(primaries, ", "), wait(m.conf.HostSync), after)
+	if m.conf.FinalDelay > 0 {
+		steps = append(steps, fmt.Sprintf("wait %s (FINALDELAY)", wait(m.conf.FinalDelay)))
+	}
+	return append(steps, last)
 }

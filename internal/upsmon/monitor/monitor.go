@@ -46,6 +46,7 @@ type Monitor struct {
 	askAt        time.Time // when to ask for logins again
 	announced    bool      // SHUTDOWN_HOSTSYNC was sent
 	stop         bool      // told to end while a shutdown was under way
+	told         []Told    // the latest notifications
 
 	out []Action // of the current step
 	now time.Time
@@ -303,6 +304,10 @@ func (m *Monitor) notify(t NotifyType, u *unit, extra, why string) {
 	}
 	n.Text = Render(t.template(m.conf.NotifyMsg), n.UPS, extra)
 	m.do(n)
+	if len(m.told) == toldKept {
+		m.told = append(m.told[:0], m.told[1:]...)
+	}
+	m.told = append(m.told, Told{Time: m.now, Type: t.String(), UPS: n.UPS, Extra: extra})
 }
 
 const second = time.Second

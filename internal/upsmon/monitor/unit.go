@@ -81,6 +81,7 @@ type unit struct {
 
 	lastPoll    time.Time // good ones only; also the last wake-up of the OS
 	lostSince   time.Time
+	lostWhy     string    // empty unless it is lost
 	lastNonCrit time.Time // when it was last seen not on low battery
 	lastRB      time.Time // when REPLBATT was sent
 	lastNoComm  time.Time // when NOCOMM was sent
@@ -144,6 +145,7 @@ func (m *Monitor) lost(u *unit, ev Lost) {
 	if u.unsure {
 		u.forget()
 	}
+	u.lostWhy = ev.Err
 	if ev.Closed {
 		u.loggedIn, u.primary = false, false
 	}
@@ -165,7 +167,7 @@ func (m *Monitor) lost(u *unit, ev Lost) {
 // old, and nothing newer can be had.
 func (u *unit) forget() {
 	*u = unit{
-		conf: u.conf, rules: u.rules, holds: u.holds, comm: u.comm, lastPoll: u.lastPoll, lostSince: u.lostSince,
+		conf: u.conf, rules: u.rules, holds: u.holds, comm: u.comm, lastPoll: u.lastPoll, lostSince: u.lostSince, lostWhy: u.lostWhy,
 		lastRB: u.lastRB, lastNoComm: u.lastNoComm, loggedIn: u.loggedIn, primary: u.primary,
 		loginAsked: u.loginAsked, loginErr: u.loginErr, runtime: -1,
 	}
@@ -184,7 +186,7 @@ func (m *Monitor) status(u *unit, ev Status) {
 	if u.comm == commLost {
 		m.notify(CommOK, u, "", "")
 	}
-	u.comm, u.lastPoll, u.lostSince = commOK, m.now, time.Time{}
+	u.comm, u.lastPoll, u.lostSince, u.lostWhy = commOK, m.now, time.Time{}, ""
 	u.unsure = false
 	u.raw = ev.Status
 	if !ev.Partial {

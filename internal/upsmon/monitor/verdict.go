@@ -36,8 +36,8 @@ const (
 
 var rules = [...]struct{ name, text, otherwise string }{
 	RuleHealthy:     {"healthy", "it supplies this host", ""},
-	RuleUnknown:     {"unknown", "it was never reached and counts as healthy", ""},
-	RuleAwake:       {"awake", "it was not read since the system woke up and counts as healthy", ""},
+	RuleUnknown:     {"unknown", "it was never reached", ""},
+	RuleAwake:       {"awake", "it was not read since the system woke up", ""},
 	RuleCalibrating: {"calibrating", "it is on battery and low, but only to calibrate", ""},
 	RulePending:     {"pending", "it will be critical unless something changes", ""},
 	RuleWaitPrimary: {"wait-primary", "it is on battery and low; the primary has HOSTSYNC to set FSD", ""},
@@ -196,7 +196,7 @@ func (m *Monitor) judgeBattery(u *unit, c *clock) verdict {
 		case f.has(flagOB):
 			c.look(m.deadAt(u)) // unless it is heard of before
 		}
-		if u.comm == commUnknown {
+		if u.lastPoll.IsZero() {
 			return c.is(RuleUnknown)
 		}
 	case f.has(flagCAL):
@@ -258,7 +258,7 @@ func (m *Monitor) waitForLowBattery(u *unit) {
 // explain logs a verdict that is not the one from before.
 func (m *Monitor) explain(u *unit, v verdict) {
 	old := u.verdict
-	if v.rule == old.rule && v.then == old.then && v.cond == old.cond {
+	if v.rule == old.rule && (v.rule.critical() || v.then == old.then) && v.cond == old.cond {
 		return
 	}
 	level := LevelWarn
@@ -288,6 +288,10 @@ func (m *Monitor) reason(u *unit, v verdict, now time.Time) string {
 		fmt.Fprintf(&b, "SHUTDOWNWHEN %s %s holds", v.cond.System, v.cond)
 	case v.rule == RulePending:
 		b.WriteString(m.situation(u))
+	case v.rule == RuleHealthy && u.comm == commLost:
+		b.WriteString("it cannot be reached; when it was read last it supplied this host")
+	case v.rule == RuleHealthy && u.flags.has(flagOB):
+		b.WriteString("it is on battery, and the battery is not low")
 	default:
 		b.WriteString(rules[v.rule].text)
 	}

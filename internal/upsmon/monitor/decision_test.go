@@ -1,0 +1,103 @@
+package monitor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gonut/internal/conf"
+)
+
+// watching returns a monitor with a configuration that has read "UPS=STATUS" of some.
+func watching(t *testing.T, config string, readings ...string) (*Monitor, time.Time) {
+	t.Helper()
+	c, problems, err := conf.ParseUPSMon("upsmon.conf", strings.NewReader(config))
+	if err != nil || len(problems) > 0 {
+		t.Fatal(problems, err)
+	}
+	m, now := New(c), time.Unix(1e9, 0)
+	m.Step(now, Started{})
+	for _, r := range readings {
+		system, status, _ := strings.Cut(r, "=")
+		m.Step(now, Status{UPS: system, Status: status})
+	}
+	return m, now
+}
+
+// What upsmon -c status says would happen is what does.
+func TestIfLow(t *testing.T) {
+	const atOnce = "set FSD on a@h, then wait until all other hosts have logged out, 15s (HOSTSYNC) at most, then wait 5s (FINALDELAY), then SHUTDOWNCMD"
+	tests := []struct {
+		config, readings string
+		want             string
+		shutdown         bool
+	}{
+		{"MONITOR a@h 1 u p primary\n", "a@h=OL", "at once: " + atOnce, true},
+		{"MONITOR a@h 1 u p primary\nPOWERDOWNFLAG /x\nFINALDELAY 0\n", "a@h=OL",
+			"at once: set FSD on a@h, then wait until all other hosts have logged out, 15s (HOSTSYNC) at most, then POWERDOWNFLAG and SHUTDOWNCMD", true},
+		{"MONITOR a@h 1 u p primary\nOBLBDURATION 10\n", "a@h=OL", "after 10s of OBLBDURATION: " + atOnce, true},
+		{"MONITOR a@h 1 u p secondary\n", "a@h=OL", "after FSD from its primary, or 15s of HOSTSYNC without it: wait 5s (FINALDELAY), then SHUTDOWNCMD", true},
+		{"MONITOR a@h 1 u p primary\nMONITOR b@h 1 u p secondary\n", "a@h=OL b@h=OL", "notify only: the other UPSes have power value 1, and 1 is needed", false},
+		{"MONITOR a@h 1 u p primary\nMONITOR b@h 1 u p secondary\n", "a@h=OL b@h=FSD", "at once: " + atOnce, true},
+		{"MONITOR a@h 1 u p primary\nMONITOR b@h 1 u p secondary\nMINSUPPLIES 2\n", "a@h=OL b@h=OL", "at once: " + atOnce, true},
+		{"MONITOR a@h 0 u p primary\nMONITOR b@h 1 u p secondary\n", "a@h=OL b@h=OL", "notify only: its power value is 0", false},
+		{"MONITOR a@h 1 u p primary\nMINSUPPLIES 0\n", "a@h=OL", "notify only: this host only watches", false},
+	}
+	for _, tt := range tests {
+		m, now := watching(t, tt.config, strings.Fields(tt.readings)...)
+		if got := m.Units(now)[0].IfLow; got != tt.want {
+			t.Errorf("%q with %s: IfLow = %q; want %q", tt.config, tt.readings, got, tt.want)
+		}
+		m.Step(now.Add(time.Second), Status{UPS: "a@h", Status: "OB LB"})
+		for i := 2; i < 60; i++ {
+			m.Step(now.Add(time.Duration(i)*time.Second), Status{UPS: "a@h", Status: "OB LB"})
+		}
+		if got := m.Phase() > Watching; got != tt.shutdown {
+			t.Errorf("%q with %s: a shutdown at OB LB = %t; want %t", tt.config, tt.readings, got, tt.shutdown)
+		}
+	}
+	m, now := watching(t, "MONITOR a@h 1 u p primary\n", "a@h=FSD")
+	if got := m.Units(now)[0].IfLow; got != "the shutdown is under way" {
+		t.Errorf("IfLow in a shutdown = %q; want that it is under way", got)
+	}
+}
+
+// The record of a decision tells what led to it, with times, and what follows.
+func TestDecisionTellsTheStory(t *testing.T) {
+	m, now := watching(t, "MONITOR a@h 1 u p primary\nMONITOR b@h 1 u p primary\n", "a@h=OL", "b@h=OL")
+	for i := range 30 {
+		m.Step(now.Add(time.Duration(i)*time.Minute), Status{UPS: "a@h", Status: []string{"OB", "OL"}[i%2]})
+	}
+	now = now.Add(time.Hour)
+	m.Step(now, Status{UPS: "a@h", Status: "OB LB ALARM", Alarm: "replace battery"})
+	m.Step(now.Add(time.Second), Status{UPS: "a@h", Status: "OB LB ALARM"})
+	var d Decision
+	for _, a := range m.Step(now.Add(2*time.Second), Status{UPS: "b@h", Status: "OB LB"}) {
+		if a, ok := a.(Decide); ok {
+			d = a.Decision
+		}
+	}
+	if d.Cause == "" { // the second look at the other one
+		for _, a := range m.Step(now.Add(2*time.Second), Status{UPS: "a@h", Status: "OB LB ALARM"}) {
+			if a, ok := a.(Decide); ok {
+				d = a.Decision
+			}
+		}
+	}
+	var told []string
+	for _, b := range d.Before {
+		told = append(told, fmt.Sprintf("%s %s %s %s", b.Time.Sub(now), b.Type, b.UPS, b.Extra))
+	}
+	want := []string{"0s ONBATT a@h ", "0s LOWBATT a@h ", "0s ALARM a@h replace battery", "2s ONBATT b@h ", "2s LOWBATT b@h "}
+	if len(told) != toldKept || !slices.Equal(told[len(told)-5:], want) {
+		t.Errorf("Before = %q; want %d, ending with %q", told, toldKept, want)
+	}
+	if len(d.Then) != 4 || d.Then[0] != "set FSD on a@h, b@h" || d.Then[3] != "SHUTDOWNCMD" {
+		t.Errorf("Then = %q; want FSD first and SHUTDOWNCMD last", d.Then)
+	}
+	if d.Supplies != 0 || d.Needed != 1 || len(d.Otherwise) != 3 {
+		t.Errorf("decision = %+v; want 0 of 1 needed, and three things that would have prevented it", d)
+	}
+}
