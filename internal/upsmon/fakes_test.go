@@ -29,6 +29,12 @@ func (s *source) load() (conf.UPSMon, error) {
 	return c, err
 }
 
+// parseAll reads a configuration whatever there is to complain about.
+func parseAll(text string) (conf.UPSMon, error) {
+	c, _, err := conf.ParseUPSMon("upsmon.conf", strings.NewReader(text))
+	return c, err
+}
+
 // monitorLine is a configuration with one system, however odd its name.
 func monitorLine(system string) conf.UPSMon {
 	c, _, _ := conf.ParseUPSMon("upsmon.conf", strings.NewReader("MONITOR x@h 1 u p primary\n"))
@@ -68,6 +74,36 @@ func (n *stuckNotifier) count(system string) int {
 	}
 	return c
 }
+
+// A recorder remembers what it was told.
+type recorder struct {
+	flag conf.NotifyFlag
+
+	mu   sync.Mutex
+	seen []Notification
+}
+
+func (r *recorder) Flag() conf.NotifyFlag { return r.flag }
+
+func (r *recorder) Notify(_ context.Context, n Notification) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen = append(r.seen, n)
+	return nil
+}
+
+func (r *recorder) join(of func(Notification) string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ss []string
+	for _, n := range r.seen {
+		ss = append(ss, of(n))
+	}
+	return strings.Join(ss, "|")
+}
+
+func (r *recorder) texts() string { return r.join(func(n Notification) string { return n.Text }) }
+func (r *recorder) types() string { return r.join(func(n Notification) string { return n.Type }) }
 
 // A slowNotifier takes a while for each notification, and notes when it began.
 type slowNotifier struct {

@@ -353,6 +353,48 @@ func TestNotificationsKeepTheirOrder(t *testing.T) {
 	}
 }
 
+// Who is told is what NOTIFYFLAG says; without it syslog and terminals are. IGNORE wins
+// over everything. The end is written on every terminal whatever the flags.
+func TestNotifyFlags(t *testing.T) {
+	const end = "Executing automatic power-fail shutdown"
+	for _, tt := range []struct {
+		flags       string
+		syslog      int
+		walled, ran string
+	}{
+		{"", 1, "UPS ups@server on battery|" + end, ""},
+		{"NOTIFYFLAG ONBATT SYSLOG+WALL+EXEC\n", 1, "UPS ups@server on battery|" + end, "ONBATT"},
+		{"NOTIFYFLAG onbatt SYSLOG\n", 1, end, ""},
+		{"NOTIFYFLAG ONBATT EXEC\n", 0, end, "ONBATT"},
+		{"NOTIFYFLAG ONBATT IGNORE\n", 0, end, ""},
+		{"NOTIFYFLAG ONBATT IGNORE+SYSLOG+WALL+EXEC\n", 0, end, ""},
+		{"NOTIFYFLAG ONBATT EXEC\nNOTIFYFLAG ONBATT SYSLOG\n", 1, end, ""},
+		{"NOTIFYFLAG ONBATT WALL\nNOTIFYMSG onbatt \"%s: oh 100% no\"\n", 0, "ups@server: oh 100% no|" + end, ""},
+	} {
+		inWorld(t, func(w *world) {
+			u := newDriver("ups", "OL")
+			w.serve("server", u)
+			var log logBuffer
+			walled, ran := &recorder{flag: conf.NotifyWall}, &recorder{flag: conf.NotifyExec}
+			config := primary + "NOTIFYFLAG LOWBATT IGNORE\nNOTIFYFLAG FSD IGNORE\nNOTIFYFLAG SHUTDOWN IGNORE\n" + tt.flags
+			h := w.startWith("host", config, Deps{Logger: log.logger(), Notifiers: []Notifier{walled, ran}})
+			time.Sleep(time.Second)
+			u.status("OB LB")
+			<-h.finished
+			synctest.Wait()
+			if got := log.count("UPS ups@server on battery") + log.count("oh 100%"); got != tt.syslog {
+				t.Errorf("%q: logged %d times; want %d", tt.flags, got, tt.syslog)
+			}
+			if got := walled.texts(); got != tt.walled {
+				t.Errorf("%q: on terminals: %s; want %s", tt.flags, got, tt.walled)
+			}
+			if got := ran.types(); got != tt.ran {
+				t.Errorf("%q: NOTIFYCMD for %s; want %s", tt.flags, got, tt.ran)
+			}
+		})
+	}
+}
+
 func TestReload(t *testing.T) {
 	inWorld(t, func(w *world) {
 		u, v := newDriver("ups", "OB"), newDriver("v", "OL")

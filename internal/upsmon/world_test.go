@@ -148,6 +148,7 @@ func inWorld(t *testing.T, test func(*world)) {
 
 // A server is a upsd that can be stopped.
 type server struct {
+	*upsd.Server
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -180,7 +181,7 @@ func (w *world) serve(addr string, ds ...*driver) *server {
 	if strings.HasPrefix(addr, "old") {
 		l = deafListener{l}
 	}
-	srv := &server{cancel, make(chan struct{})}
+	srv := &server{s, cancel, make(chan struct{})}
 	var wg sync.WaitGroup
 	wg.Go(func() { s.MirrorAll(ctx, func(d upsd.Device) upsd.Dialer { return byName[d.Name].dial }) })
 	wg.Go(func() { s.Serve(ctx, l) })
@@ -233,6 +234,11 @@ func (w *world) startWith(name, config string, deps Deps) *host {
 	if err != nil || len(problems) > 0 {
 		w.t.Fatal(problems, err)
 	}
+	return w.startConf(name, c, deps)
+}
+
+func (w *world) startConf(name string, c conf.UPSMon, deps Deps) *host {
+	w.t.Helper()
 	h := &host{w: w, name: name, downAt: -1, finished: make(chan struct{})}
 	h.link.net = &w.net
 	deps.Dial = h.link.dial
