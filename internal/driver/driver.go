@@ -95,6 +95,9 @@ var (
 	ErrUnknown = errors.New("unknown to this device")
 	// ErrInvalid means that the value or parameter is not allowed.
 	ErrInvalid = errors.New("invalid value")
+	// ErrStale means that whoever has the device, such as another driver, says
+	// itself that what it knows must not be trusted: values are not held.
+	ErrStale = errors.New("the data are stale")
 	// ErrFailed means that the device refused or did not answer.
 	ErrFailed = errors.New("device failed")
 )
@@ -144,6 +147,7 @@ type Update struct {
 	alarms    []string
 	buzzwords []string
 	keep      bool
+	missed    []string
 }
 
 // Set gives a variable a value.

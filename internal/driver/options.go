@@ -3,6 +3,7 @@ package driver
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -131,9 +132,9 @@ func (o *options) common(s conf.Setting) (known bool, err error) {
 			c.Synchronous = "no"
 		}
 	case "reconnect_max_tries":
-		c.MaxTries = ups.Atoi(s.Value)
+		o.number(s, &c.MaxTries)
 	case "reconnect_report_freq":
-		c.ReportEvery = ups.Atoi(s.Value)
+		o.number(s, &c.ReportEvery)
 	case "LIBUSB_DEBUG":
 		c.LibUSBDebug = s.Value
 	case "sdcommands":
@@ -145,13 +146,32 @@ func (o *options) common(s conf.Setting) (known bool, err error) {
 	case "allow_killpower":
 		c.AllowKillpower = true
 	case "sddelay":
-		o.warnings = append(o.warnings, where(s)+"sddelay means nothing any more")
+		o.warn(s, "sddelay means nothing any more")
 	case "desc", "sdorder", "maxstartdelay", "maxretry", "retrydelay", "nowait":
 		// of upsd and upsdrvctl
 	default:
 		return false, nil
 	}
 	return true, nil
+}
+
+// number takes the value of a setting that is a number. For one that is none 0
+// would mean to give up at the first loss, so the setting does not count.
+func (o *options) number(s conf.Setting, to *int) {
+	n, err := strconv.Atoi(strings.TrimSpace(s.Value))
+	if err != nil {
+		o.warn(s, "%s = %s: this is no whole number; the setting is ignored", s.Name, s.Value)
+		return
+	}
+	*to = n
+}
+
+// warn says what is odd about a setting of the command line. Of those in ups.conf
+// its parser has said so.
+func (o *options) warn(s conf.Setting, format string, args ...any) {
+	if s.Line == 0 {
+		o.warnings = append(o.warnings, fmt.Sprintf(format, args...))
+	}
 }
 
 func splitCommands(v string) []string {

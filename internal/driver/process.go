@@ -14,12 +14,14 @@ import (
 	"gonut/internal/drvsock"
 	"gonut/internal/netproto"
 	"gonut/internal/program"
+	"gonut/internal/ups"
 )
 
 // How long another driver of the same name is waited for.
 const (
-	endLimit  = 15 * time.Second // after it said that it ends, or after SIGTERM
-	endPeriod = 100 * time.Millisecond
+	endLimit     = 15 * time.Second // after it said that it ends, or after SIGTERM
+	endLimitKill = 5 * time.Second  // the same when the power has to be cut
+	endPeriod    = 100 * time.Millisecond
 )
 
 // serve is the normal life of a driver.
@@ -42,7 +44,7 @@ func (p *process) serve(ctx context.Context) error {
 	if err := p.checkState(); err != nil {
 		return err
 	}
-	if err := p.replaceSibling(ctx); err != nil {
+	if err := p.replaceSibling(ctx, endLimit); err != nil {
 		return err
 	}
 	if p.foreground <= 0 || p.foreground == 2 {
@@ -59,7 +61,7 @@ func (p *process) session(ctx context.Context, signals *daemon.Signals, bg *daem
 	notify := daemon.NewServiceNotifier(p.env.Getenv)
 	s := NewSession(*p.driver, *p.config(), Hooks{
 		Reload:    p.reread,
-		SetDebug:  func(n int) { p.logger.SetVerbosity(p.verbosity(n)) },
+		SetDebug:  p.logger.SetVerbosity,
 		Beat:      notify.Watchdog,
 		BeatEvery: notify.WatchdogInterval() / 2,
 	}, p.log)
@@ -181,16 +183,16 @@ func unwrapPath(err error) error {
 }
 
 // replaceSibling ends a running driver of the same name: two would fight for the
-// device.
-func (p *process) replaceSibling(ctx context.Context) error {
-	asked := p.askToEnd(ctx)
+// device. Each means to make it end gets limit.
+func (p *process) replaceSibling(ctx context.Context, limit time.Duration) error {
+	asked := p.askToEnd(ctx, limit)
 	pid, err := daemon.ReadPID(p.pidFile)
 	if err != nil || pid == os.Getpid() {
 		return nil
 	}
 	patience := endPeriod
 	if asked {
-		patience = endLimit
+		patience = limit
 	}
 	if p.waitGone(ctx, patience) {
 		return nil
@@ -200,7 +202,7 @@ func (p *process) replaceSibling(ctx context.Context) error {
 			return nil // it is gone, or it is not a driver
 		}
 		p.log.Warn("another driver serves this ups; it was sent a signal", "pid", pid, "signal", sig)
-		if p.waitGone(ctx, endLimit) {
+		if p.waitGone(ctx, limit) {
 			return nil
 		}
 	}
@@ -208,8 +210,8 @@ func (p *process) replaceSibling(ctx context.Context) error {
 }
 
 // askToEnd asks a running driver through its socket to end and waits until it did.
-func (p *process) askToEnd(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, endLimit)
+func (p *process) askToEnd(ctx context.Context, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	link, err := drvsock.Connect(ctx, p.dial)
 	if err != nil {
@@ -220,7 +222,24 @@ func (p *process) askToEnd(ctx context.Context) bool {
 		return false
 	}
 	p.log.Warn("another driver served this ups; it was asked to end", "socket", p.socketPath())
-	return link.WaitClosed(ctx) == nil
+	return link.WaitClosed(ctx) == nil && p.waitUnserved(ctx)
+}
+
+// waitUnserved waits until nobody answers on the socket any more: connections may
+// end a moment before.
+func (p *process) waitUnserved(ctx context.Context) bool {
+	for {
+		conn, err := p.dial(ctx)
+		if err != nil {
+			return ctx.Err() == nil
+		}
+		conn.Close()
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(endPeriod / 4):
+		}
+	}
 }
 
 // waitGone waits until the process of the PID file has ended.
@@ -252,7 +271,7 @@ func (p *process) killpower(ctx context.Context) error {
 	if p.askKillpower(ctx) {
 		return nil
 	}
-	if err := p.replaceSibling(ctx); err != nil {
+	if err := p.replaceSibling(ctx, endLimitKill); err != nil {
 		p.log.Warn(err.Error())
 	}
 	if err := p.becomeUser(); err != nil {
@@ -282,7 +301,7 @@ func (p *process) askKillpower(ctx context.Context) bool {
 }
 
 // printDump is -d: some polls, then all values on standard output. A running
-// driver is left alone.
+// driver is left alone. Polls that fail are repeated, but not for ever.
 func (p *process) printDump(ctx context.Context) error {
 	ctx, _, stop := daemon.ListenSignals(ctx)
 	defer stop()
@@ -291,8 +310,14 @@ func (p *process) printDump(ctx context.Context) error {
 	if err := p.becomeUser(); err != nil {
 		return err
 	}
+	limit := time.Duration(p.dump)*p.config().PollInterval + 2*p.driver.callLimit()
+	ctx, cancelLimit := context.WithTimeout(ctx, limit)
+	defer cancelLimit()
 	polls := 0
-	s := NewSession(*p.driver, *p.config(), Hooks{Polled: func() {
+	var s *Session
+	var known *ups.Snapshot
+	s = NewSession(*p.driver, *p.config(), Hooks{Polled: func() {
+		known = s.State().Snapshot()
 		if polls++; polls > p.dump {
 			cancel()
 		}
@@ -300,11 +325,14 @@ func (p *process) printDump(ctx context.Context) error {
 	if err := s.Run(ctx); err != nil {
 		return err
 	}
-	for _, v := range s.State().Snapshot().Variables {
+	if known == nil {
+		known = s.State().Snapshot()
+	}
+	for _, v := range known.Variables {
 		fmt.Fprintf(p.env.Stdout, "%s: %s\n", v.Name, v.Value)
 	}
 	if polls <= p.dump {
-		return program.Exitf(1, "ended before %d polls", p.dump)
+		return program.Exitf(1, "%s ended after %d polls of %d", p.driver.Name, polls, p.dump+1)
 	}
 	return nil
 }

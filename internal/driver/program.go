@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -88,7 +89,7 @@ func (p *process) run(ctx context.Context) error {
 	for _, w := range p.options.warnings {
 		p.log.Warn(w)
 	}
-	p.logger.SetVerbosity(p.verbosity(p.config().Debug))
+	p.logger.SetVerbosity(p.config().Debug)
 	if err := p.logger.SetSyslogThreshold(p.quiet); err != nil {
 		return err
 	}
@@ -121,6 +122,9 @@ func (p *process) firstPass(opts []program.Option) (done bool) {
 			p.banner()
 			return true
 		case 'L':
+			if !daemon.QuietBanner(p.env.Getenv) {
+				p.banner()
+			}
 			p.listOptions()
 			return true
 		}
@@ -131,7 +135,22 @@ func (p *process) firstPass(opts []program.Option) (done bool) {
 	return false
 }
 
-// apply takes the options in order, so that -x after -a beats ups.conf.
+// configure takes what is said of the device, in order: -x after -a beats ups.conf.
+func (p *process) configure(o *options, opt program.Option) error {
+	switch opt.Letter {
+	case 'a':
+		return p.readFile(o, opt.Arg)
+	case 's':
+		o.config.Values.UPS = opt.Arg
+	case 'x':
+		return o.argument(opt.Arg)
+	case 'i':
+		return o.set(conf.Setting{Name: "pollinterval", Value: opt.Arg})
+	}
+	return nil
+}
+
+// apply takes the options.
 func (p *process) apply(opts []program.Option) error {
 	named, chosen := false, false
 	for _, o := range opts {
@@ -142,14 +161,6 @@ func (p *process) apply(opts []program.Option) error {
 				return errors.New("give one of -a and -s, once")
 			}
 			named, p.fromFile = true, o.Letter == 'a'
-			p.config().Values.UPS = o.Arg
-			if p.fromFile {
-				err = p.readFile(p.options, o.Arg)
-			}
-		case 'x':
-			err = p.options.argument(o.Arg)
-		case 'i':
-			err = p.options.set(conf.Setting{Name: "pollinterval", Value: o.Arg})
 		case 'k':
 			p.kill = true
 		case 'F':
@@ -171,7 +182,12 @@ func (p *process) apply(opts []program.Option) error {
 			chosen = true
 			err = p.chooseCommand(o.Arg)
 		case 'P':
-			p.signalPID, err = strconv.Atoi(o.Arg)
+			if p.signalPID, err = strconv.Atoi(o.Arg); err != nil {
+				err = fmt.Errorf("-P %s: this is no process number", o.Arg)
+			}
+		}
+		if err == nil {
+			err = p.configure(p.options, o)
 		}
 		if err != nil {
 			return err
@@ -191,6 +207,7 @@ func (p *process) check(named bool) error {
 	case c.Values.Port == "" && p.command == "":
 		return Configf("no port is configured for %s: add port = … to its section of ups.conf", c.Values.UPS)
 	}
+	c.Debug = p.verbosity(c.Debug)
 	p.user, p.group, p.chroot = either(p.user, c.User), either(p.group, c.Group), either(p.chroot, c.Chroot)
 	if c.StatePath != "" && !p.paths.StateByEnv {
 		p.paths.State = c.StatePath
@@ -226,8 +243,14 @@ func (p *process) readFile(o *options, name string) error {
 	if err != nil {
 		return err
 	}
-	if p.log != nil {
-		for _, pr := range problems {
+	ours := file.Global
+	if s, ok := file.Section(name); ok {
+		ours = slices.Concat(ours, s.Settings)
+	}
+	for _, pr := range problems {
+		if slices.ContainsFunc(ours, func(s conf.Setting) bool { return s.Line == pr.Line }) {
+			o.warnings = append(o.warnings, pr.String())
+		} else {
 			p.log.Debug(pr.String())
 		}
 	}
@@ -240,28 +263,19 @@ func (p *process) reread() (Config, error) {
 		return *p.config(), nil
 	}
 	o := newOptions(p.driver)
-	if err := p.readFile(o, p.config().Values.UPS); err != nil {
-		return Config{}, err
-	}
 	opts, _, err := program.Getopt(p.env.Args[1:], optstring)
 	if err != nil {
 		return Config{}, err
 	}
-	// What the command line said after -a still counts.
-	after := false
 	for _, opt := range opts {
-		switch {
-		case opt.Letter == 'a':
-			after = true
-		case after && opt.Letter == 'x':
-			err = o.argument(opt.Arg)
-		case after && opt.Letter == 'i':
-			err = o.set(conf.Setting{Name: "pollinterval", Value: opt.Arg})
-		}
-		if err != nil {
+		if err := p.configure(o, opt); err != nil {
 			return Config{}, err
 		}
 	}
+	for _, w := range o.warnings {
+		p.log.Warn(w)
+	}
+	o.config.Debug = p.verbosity(o.config.Debug)
 	return o.config, nil
 }
 
@@ -330,13 +344,13 @@ func (p *process) listOptions() {
 // reload-or-error.
 func (p *process) chooseCommand(arg string) error {
 	for _, c := range []string{"reload-or-error", "exit", "reload", "reload-or-exit"} {
-		if strings.HasPrefix(c, arg) {
+		if arg != "" && strings.HasPrefix(c, arg) {
 			p.command = c
 			return nil
 		}
 	}
 	p.usage(p.env.Stderr)
-	return fmt.Errorf("-c %s: no such command", arg)
+	return fmt.Errorf("-c %q: no such command", arg)
 }
 
 // order is -c: it tells a running driver what to do.

@@ -1,8 +1,8 @@
 package driver
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,7 +10,7 @@ import (
 )
 
 // publish makes what a poll learned the truth, in one step.
-func (l *loop) publish(depth Depth, u *Update) {
+func (l *loop) publish(depth Depth, started time.Time, u *Update) {
 	if u.keep {
 		u.status, u.alarms, u.buzzwords = l.last.status, l.last.alarms, l.last.buzzwords
 	}
@@ -18,19 +18,26 @@ func (l *loop) publish(depth Depth, u *Update) {
 	u.status = append(u.status, tokens...)
 	l.last = Update{status: u.status, alarms: u.alarms, buzzwords: u.buzzwords}
 	cs := l.statusChanges(u, explicit)
+	cs = append(cs, l.narrowed(depth, u)...)
 	cs = append(cs, u.changes...)
 	if depth == Init {
 		cs = append(cs, l.vanished(u)...)
 		cs = append(cs, l.opened(u)...)
 	}
-	if l.state.Value(dataAgeName) != "" {
-		cs = append(cs, ups.Set(dataAgeName, "0"))
+	cs = append(cs, l.missed(u)...)
+	cs = append(cs, ups.Set(ups.DriverState, "quiet"))
+	if !u.missedStatus() {
+		l.held = held{}
+		cs = append(cs, ups.Change{Op: ups.DelInfo, Name: dataAgeName}, ups.Change{Op: ups.DataOK})
 	}
-	cs = append(cs, ups.Set(ups.DriverState, "quiet"), ups.Change{Op: ups.DataOK})
 	l.remember(u)
 	l.state.Apply(cs...)
-
-	l.lastRead = time.Now()
+	l.applyDefaults()
+	if u.missedStatus() {
+		l.hold(started, started.Add(holdOver))
+	} else {
+		l.lastRead = time.Now()
+	}
 	if l.failures > 0 || l.tries > 0 || l.lastErr != "" {
 		l.log.Info("device answers again", "tries", l.tries)
 	}
@@ -150,12 +157,45 @@ func (l *loop) vanished(u *Update) []ups.Change {
 	return cs
 }
 
+// narrowed returns the changes that forget variables before the update sets them
+// again, because it allows less than was allowed before: what may be set is
+// otherwise only added to.
+func (l *loop) narrowed(depth Depth, u *Update) []ups.Change {
+	told := make(map[string]bool) // of which it says what may be set
+	for _, c := range u.changes {
+		switch c.Op {
+		case ups.AddEnum, ups.AddRange, ups.SetFlags:
+			told[c.Name] = true
+		case ups.SetInfo:
+			if depth == Init {
+				told[c.Name] = true
+			}
+		}
+	}
+	if len(told) == 0 {
+		return nil
+	}
+	next := ups.NewState()
+	next.Apply(u.changes...)
+	var cs []ups.Change
+	for name := range told {
+		was, _ := l.state.Variable(name)
+		if is, ok := next.Variable(name); ok && was.Flags&ups.Immutable == 0 && was.Exceeds(is) {
+			cs = append(cs, ups.Change{Op: ups.DelInfo, Name: name})
+		}
+	}
+	return cs
+}
+
 // remember notes which variables and commands are the device's and when they were
 // read.
 func (l *loop) remember(u *Update) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !u.keep && !u.missedStatus() {
+		l.readAt[ups.StatusName] = now
+	}
 	for _, c := range u.changes {
 		switch c.Op {
 		case ups.SetInfo:
@@ -180,12 +220,18 @@ func key(c ups.Change) string {
 
 // opened returns the changes that belong to a device that was just opened.
 func (l *loop) opened(u *Update) []ups.Change {
-	cs := []ups.Change{{Op: ups.DelInfo, Name: reconnectCount}, {Op: ups.DelInfo, Name: reconnectMaxTries}}
+	cs := append(commonCommands(), ups.Change{Op: ups.DelInfo, Name: reconnectCount}, ups.Change{Op: ups.DelInfo, Name: reconnectMaxTries})
 	for _, n := range [...]string{"mfr", "model", "serial"} {
 		if v := l.newValue(u, "ups."+n); v != "" && !u.sets("device."+n) {
 			cs = append(cs, ups.Set("device."+n, v))
 		}
 	}
+	return cs
+}
+
+// commonCommands makes the commands known that every driver has.
+func commonCommands() []ups.Change {
+	var cs []ups.Change
 	for _, n := range [...]string{ShutdownDefault, cmdKillpower, cmdReload, cmdReloadOrExit, cmdReloadOrError} {
 		cs = append(cs, ups.Change{Op: ups.AddCmd, Name: n})
 	}
@@ -210,15 +256,6 @@ func (l *loop) becomeReady() {
 	}
 }
 
-// markStale tells everybody that the values are old, and how old.
-func (l *loop) markStale() {
-	cs := []ups.Change{{Op: ups.DataStale}}
-	if !l.lastRead.IsZero() {
-		cs = append(cs, ups.Set(dataAgeName, fmt.Sprint(int(time.Since(l.lastRead).Seconds()))))
-	}
-	l.state.Apply(cs...)
-}
-
 func (l *loop) setState(text string) { l.state.Apply(ups.Set(ups.DriverState, text)) }
 
 // publishConfig makes the configuration visible and applies its presets.
@@ -231,18 +268,35 @@ func (s *Session) publishConfig() {
 	if s.config.AllowKillpower || s.state.Value(ups.DriverKillpower) == "1" {
 		killpower = "1"
 	}
-	writable := []string{"RW", "NUMBER"}
 	s.state.Apply(
 		ups.Set(ups.DriverKillpower, killpower),
-		ups.Change{Op: ups.SetFlags, Name: ups.DriverKillpower, Args: writable},
-		ups.Set(ups.DriverDebug, fmt.Sprint(s.config.Debug)),
-		ups.Change{Op: ups.SetFlags, Name: ups.DriverDebug, Args: writable},
+		ups.Change{Op: ups.SetFlags, Name: ups.DriverKillpower, Args: []string{"RW", "NUMBER"}},
 	)
 	for _, p := range s.config.Presets {
 		if p.Frozen {
 			s.state.Freeze(p.Name, p.Value)
-		} else if _, ok := s.state.Variable(p.Name); !ok {
-			s.state.Apply(ups.Set(p.Name, p.Value))
 		}
+	}
+}
+
+// publishDebug shows how verbose logging is.
+func (s *Session) publishDebug(level int) {
+	s.state.Apply(
+		ups.Set(ups.DriverDebug, strconv.Itoa(level)),
+		ups.Change{Op: ups.SetFlags, Name: ups.DriverDebug, Args: []string{"RW", "NUMBER"}},
+	)
+}
+
+// applyDefaults gives variables that the device does not report, or no longer, the
+// values of default.*.
+func (l *loop) applyDefaults() {
+	for _, p := range l.config.Presets {
+		if p.Frozen || l.known[strings.ToLower(p.Name)] {
+			continue
+		}
+		if _, has := l.state.Variable(p.Name); has && strings.EqualFold(p.Name, ups.StatusName) {
+			continue // it is composed, not reported
+		}
+		l.state.Apply(ups.Set(p.Name, p.Value))
 	}
 }

@@ -20,7 +20,9 @@ import (
 // wait for the device.
 func (l *loop) take(r request) {
 	if r.ping {
-		r.answer(netproto.Handled)
+		if !l.stuck() {
+			r.answer(netproto.Handled)
+		}
 		return
 	}
 	if r.Set {
@@ -43,7 +45,7 @@ func (l *loop) take(r request) {
 			r.answer(netproto.Invalid)
 			return
 		}
-		l.wait(r)
+		l.waitFirst(r)
 	default:
 		l.wait(r)
 	}
@@ -90,6 +92,23 @@ func (l *loop) wait(r request) {
 		return
 	}
 	l.queue = append(l.queue, r)
+}
+
+// waitFirst puts a request before all others, and lets a poll that takes long make
+// way for it.
+func (l *loop) waitFirst(r request) {
+	n := len(l.queue)
+	l.wait(r)
+	if len(l.queue) == n {
+		return
+	}
+	l.queue = append([]request{r}, l.queue[:n]...)
+	if c := l.call; c != nil && c.poll && c.cutAt.IsZero() {
+		c.cutAt = time.Now().Add(cutGrace)
+		if limit := c.cutAt.Add(cutGrace); limit.Before(c.limit) {
+			c.limit = limit
+		}
+	}
 }
 
 // beginRequest lets the device perform a request.
@@ -200,7 +219,7 @@ func (l *loop) applyDebug() {
 	if l.debugSet >= 0 {
 		n = l.debugSet
 	}
-	l.state.Apply(ups.Set(ups.DriverDebug, strconv.Itoa(n)))
+	l.publishDebug(n)
 	if l.hooks.SetDebug != nil {
 		l.hooks.SetDebug(n)
 	}
@@ -244,6 +263,7 @@ func (l *loop) reloadConfig() (blocked int, err error) {
 		blocked++
 	}
 	l.publishConfig()
+	l.applyDefaults()
 	l.applyDebug()
 	l.tries = 0
 	if live && l.worker != nil {

@@ -22,6 +22,11 @@ const (
 	// staleAfter is how long a poll may take before its data are called stale. C's
 	// upsd would do it at about the same time for want of a PONG.
 	staleAfter = 12 * time.Second
+	// holdOver is how long values are held, with their age for all to see, after a
+	// poll failed or the device was lost. Most losses are over by then.
+	holdOver = 5 * time.Second
+	// ageEvery is how often the age of held and stale values is told.
+	ageEvery = 5 * time.Second
 	// callGrace is what a call gets to notice that its time is up.
 	callGrace = time.Second
 	// closeGrace is how long a device may take to close before another one is
@@ -35,6 +40,9 @@ const (
 	maxFailures = 5
 	// maxQueue is how many requests may wait for the device.
 	maxQueue = 64
+	// cutGrace is how long a poll may go on when the power has to be cut, and then
+	// again until it is given up.
+	cutGrace = 3 * time.Second
 )
 
 // What common requests are called.
@@ -48,6 +56,7 @@ const (
 	cmdExit           = "driver.exit"
 	exitReload        = 138 // 128 + SIGUSR1, as C's drivers exit
 	dataAgeName       = "experimental.driver.data.age"
+	dataHeldName      = "experimental.driver.data.held"
 	reconnectCount    = "driver.reconnect_count"
 	reconnectMaxTries = "driver.reconnect_max_tries"
 )
@@ -78,9 +87,9 @@ type Hooks struct {
 	SetDebug func(level int)
 	// Polled is called after each poll that succeeded.
 	Polled func()
-	// Beat is called at each turn of the loop.
-	Beat func()
-	// BeatEvery makes the loop turn at least this often.
+	// Beat is called every BeatEvery, if that is above 0, for as long as the session
+	// can do anything for its device.
+	Beat      func()
 	BeatEvery time.Duration
 }
 
@@ -108,7 +117,9 @@ func NewSession(d Driver, c Config, h Hooks, log *slog.Logger) *Session {
 		readAt:   make(map[string]time.Time),
 	}
 	s.state.Apply(ups.Set(ups.DriverState, "init.starting"))
+	s.state.Apply(commonCommands()...)
 	s.publishConfig()
+	s.publishDebug(c.Debug)
 	return s
 }
 
@@ -209,17 +220,21 @@ type loop struct {
 	nextOpen time.Time
 	lostAt   time.Time
 
+	held held
+
 	queue    []request // for the device
 	replies  []func()  // due after the next poll
 	reload   []request // wait for the worker to be idle
 	done     bool
 	err      error // of Run
-	tries    int   // attempts since the device was lost
-	failures int   // polls that failed in a row
+	beatAt   time.Time
+	tries    int // attempts since the device was lost
+	failures int // polls that failed in a row
 	lastErr  string
 	lastRead time.Time
 	last     Update          // status, alarms and buzzwords for a poll that keeps them
 	known    map[string]bool // variables that the device reported, in lower case
+	overdue  []string        // variables that the last poll missed
 	debugSet int             // SET driver.debug; -1: not set
 	warning  string          // the last of Status
 	serving  bool            // ready is closed
@@ -227,6 +242,7 @@ type loop struct {
 
 func (l *loop) run() error {
 	l.debugSet = -1
+	l.applyDefaults()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for !l.done {
@@ -260,39 +276,56 @@ func (l *loop) run() error {
 			l.retired--
 		case <-timer.C:
 		}
-		l.checkCall(time.Now())
-		if l.hooks.Beat != nil {
-			l.hooks.Beat()
-		}
+		now = time.Now()
+		l.checkCall(now)
+		l.checkHeld(now)
+		l.beat(now)
 	}
 	return l.err
 }
 
+// beat tells the watchdog that the session makes progress.
+func (l *loop) beat(now time.Time) {
+	if l.hooks.BeatEvery <= 0 || l.stuck() || now.Before(l.beatAt) {
+		return
+	}
+	l.beatAt = now.Add(l.hooks.BeatEvery)
+	l.hooks.Beat()
+}
+
+// stuck reports whether nothing more can be done for the device: so many of its
+// calls hang that no further one is begun. Only a new process can help then, so
+// neither PING nor the watchdog is answered.
+func (l *loop) stuck() bool { return l.worker == nil && l.retired > maxHung }
+
 // next is when the loop has to turn if nothing happens.
 func (l *loop) next(now time.Time) time.Time {
 	at := now.Add(time.Hour)
-	if l.hooks.BeatEvery > 0 {
-		at = now.Add(l.hooks.BeatEvery)
-	}
 	sooner := func(t time.Time) {
-		if t.Before(at) {
+		if !t.IsZero() && t.Before(at) {
 			at = t
 		}
 	}
+	if l.hooks.BeatEvery > 0 && !l.stuck() {
+		sooner(l.beatAt)
+	}
+	sooner(l.held.next())
 	switch {
 	case l.call != nil:
 		sooner(l.call.limit)
 		if l.call.poll && !l.call.late {
 			sooner(l.call.started.Add(staleAfter))
 		}
+		if !l.call.cut {
+			sooner(l.call.cutAt)
+		}
 	case l.open:
 		sooner(l.nextPoll)
-	case l.worker == nil && l.retired > 0:
-		if l.retired <= maxHung {
-			sooner(latest(l.nextOpen, l.lostAt.Add(closeGrace)))
-		}
-	case l.worker == nil:
-		sooner(l.nextOpen)
+	case l.stuck():
+	case l.retired > 0:
+		sooner(latest(l.nextOpen, l.lostAt.Add(closeGrace)))
+	default:
+		sooner(latest(l.nextOpen, now))
 	}
 	return at
 }
@@ -329,7 +362,7 @@ func (l *loop) begin(now time.Time) {
 // mayOpen reports whether it is time to open the device. The one before should be
 // closed by then, but if it never will be, it is not waited for.
 func (l *loop) mayOpen(now time.Time) bool {
-	if now.Before(l.nextOpen) || l.retired > maxHung {
+	if now.Before(l.nextOpen) || l.stuck() {
 		return false
 	}
 	return l.retired == 0 || !now.Before(l.lostAt.Add(closeGrace))
@@ -337,6 +370,8 @@ func (l *loop) mayOpen(now time.Time) bool {
 
 func (l *loop) beginOpen() {
 	if l.serving {
+		now := time.Now()
+		l.hold(now, now.Add(staleAfter))
 		l.setState("reconnect.trying")
 	} else {
 		l.setState("init.device")
@@ -368,9 +403,13 @@ func (l *loop) beginPoll(now time.Time, depth Depth) {
 	if depth != Quick {
 		l.nextFull = now.Add(l.config.fullEvery(&l.driver))
 	}
-	l.call = l.worker.beginPoll(l.ctx, depth, l.driver.callLimit())
-	l.call.then = func(o outcome) {
-		l.polled(depth, o)
+	c := l.worker.beginPoll(l.ctx, depth, l.driver.callLimit())
+	l.call = c
+	c.then = func(o outcome) {
+		// A poll that made way for something else says nothing of the device.
+		if !c.cut || o.err == nil || errors.Is(o.err, ErrGone) {
+			l.polled(depth, c.started, o)
+		}
 		for _, reply := range l.replies {
 			reply()
 		}
@@ -379,9 +418,9 @@ func (l *loop) beginPoll(now time.Time, depth Depth) {
 }
 
 // polled takes what a poll came to.
-func (l *loop) polled(depth Depth, o outcome) {
+func (l *loop) polled(depth Depth, started time.Time, o outcome) {
 	if o.err == nil {
-		l.publish(depth, o.update)
+		l.publish(depth, started, o.update)
 		return
 	}
 	if l.ctx.Err() != nil {
@@ -393,7 +432,11 @@ func (l *loop) polled(depth Depth, o outcome) {
 		return
 	}
 	l.complain("poll device", o.err)
-	l.markStale()
+	l.holdAfter(o.err, started)
+	// A device that failed is not left alone for longer than usual.
+	if again := time.Now().Add(DefaultPollInterval); again.Before(l.nextPoll) {
+		l.nextPoll = again
+	}
 }
 
 // complain logs an error once, not at each repetition.
@@ -413,7 +456,7 @@ func (l *loop) lose(err error) {
 		return
 	}
 	l.drop()
-	l.markStale()
+	l.holdAfter(err, l.lostAt)
 	switch {
 	case errors.Is(err, ErrConfig), !l.serving && l.config.OpenOnce:
 		l.end(err)
@@ -459,7 +502,11 @@ func (l *loop) checkCall(now time.Time) {
 		c.late = true
 		l.setState("updateinfo")
 		l.log.Warn("device is slow to answer; its data are stale until it does", "seconds", int(now.Sub(c.started).Seconds()))
-		l.markStale()
+		l.hold(c.started, now)
+	}
+	if !c.cut && !c.cutAt.IsZero() && !now.Before(c.cutAt) {
+		c.cut = true
+		c.cancel()
 	}
 	if now.Before(c.limit) {
 		return

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,18 +24,21 @@ import (
 
 // A bench is a device in a test: it does what its fields say.
 type bench struct {
-	mu       sync.Mutex
-	openErr  error
-	pollErr  error
-	values   map[string]string
-	status   string
-	alarms   []string
-	commands []string
-	refuse   map[string]error // by command or variable
-	hang     bool             // polls do not return, whatever the context says
-	slow     time.Duration    // a poll takes this long
-	release  chan struct{}
-	wake     chan struct{}
+	mu        sync.Mutex
+	openErr   error
+	pollErr   error
+	values    map[string]string
+	status    string
+	alarms    []string
+	commands  []string
+	refuse    map[string]error // by command or variable
+	failAfter int              // polls that succeed; 0: all
+	hang      bool             // polls do not return, whatever the context says
+	slow      time.Duration    // a poll takes this long, or until it is cancelled
+	missed    []string
+	writable  map[string]driver.Writable
+	release   chan struct{}
+	wake      chan struct{}
 
 	opens, closes int
 	polls         []driver.Depth
@@ -83,19 +87,33 @@ func (b *bench) count() (opens, closes, polls int) {
 	return b.opens, b.closes, len(b.polls)
 }
 
-func (b *bench) Poll(_ context.Context, d driver.Depth, u *driver.Update) error {
+// told returns what the device was told to do.
+func (b *bench) told() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.done)
+}
+
+func (b *bench) Poll(ctx context.Context, d driver.Depth, u *driver.Update) error {
 	b.mu.Lock()
 	hang, slow := b.hang, b.slow
 	b.mu.Unlock()
 	if hang {
 		<-b.release
 	}
-	time.Sleep(slow)
+	select {
+	case <-time.After(slow):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.polls = append(b.polls, d)
 	if b.pollErr != nil {
 		return b.pollErr
+	}
+	if b.failAfter > 0 && len(b.polls) > b.failAfter {
+		return errors.New("no answer")
 	}
 	for k, v := range b.values {
 		u.Set(k, v)
@@ -104,7 +122,11 @@ func (b *bench) Poll(_ context.Context, d driver.Depth, u *driver.Update) error 
 		u.Set("ups.delay.start", "10")
 		u.Writable("ups.delay.start", driver.Writable{String: true, MaxLen: 8})
 		u.Command(b.commands...)
+		for name, w := range b.writable {
+			u.Writable(name, w)
+		}
 	}
+	u.Missed(b.missed...)
 	u.Status(b.status)
 	for _, a := range b.alarms {
 		u.Alarm(a)
@@ -415,23 +437,29 @@ func TestSessionReopensWhenDeviceIsGone(t *testing.T) {
 	})
 }
 
+// Values are held for a while, with their age for all to see, and then stale.
 func TestSessionMarksFailedPollsStale(t *testing.T) {
+	const age = "experimental.driver.data.age"
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench()
 		r := start(t, b, nil, driver.Hooks{})
+		r.want(age, "")
 		b.set(func() { b.pollErr = errors.New("checksum") })
 		time.Sleep(3 * time.Second)
+		r.wantStale(false)
+		r.want(age, "2")
+		time.Sleep(3900 * time.Millisecond) // 5 s after the first poll that failed
+		r.wantStale(false)
+		time.Sleep(200 * time.Millisecond)
 		r.wantStale(true)
-		if age := ups.Atoi(r.State().Value("experimental.driver.data.age")); age != 2 {
-			t.Errorf("age of the data = %d s; want 2", age)
-		}
+		r.want(age, "7")
 		if opens, _, _ := b.count(); opens != 1 {
-			t.Errorf("opened %d times after one failed poll; want 1", opens)
+			t.Errorf("opened %d times after few failed polls; want 1", opens)
 		}
 		b.set(func() { b.pollErr = nil })
 		time.Sleep(turn)
 		r.wantStale(false)
-		r.want("experimental.driver.data.age", "0")
+		r.want(age, "")
 		b.set(func() { b.pollErr = errors.New("checksum") })
 		time.Sleep(14 * time.Second)
 		if opens, _, _ := b.count(); opens < 2 {

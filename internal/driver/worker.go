@@ -62,7 +62,9 @@ type call struct {
 	what    string
 	started time.Time
 	poll    bool
-	late    bool // the data were declared stale because it takes so long
+	late    bool      // the data were declared stale because it takes so long
+	cutAt   time.Time // when it has to make way for a request; zero: never
+	cut     bool      // it was cancelled for that
 	limit   time.Time
 	cancel  context.CancelFunc
 	done    chan outcome

@@ -6,7 +6,10 @@
 // it alike.
 package ups
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Flags say what kind of value a variable holds and what may be done with it.
 type Flags uint8
@@ -59,6 +62,14 @@ type Variable struct {
 	MaxLen      int      // longest value in bytes that a client may set, for String
 	Enum        []string // values that a client may set; empty means any
 	Ranges      []Range  // intervals that a client may set; empty means any
+}
+
+// Exceeds reports whether clients may do something with v that they may not do with
+// o. What is true of o cannot be told by adding to v, then.
+func (v Variable) Exceeds(o Variable) bool {
+	return v.Flags&^o.Flags != 0 ||
+		slices.ContainsFunc(v.Enum, func(e string) bool { return !slices.Contains(o.Enum, e) }) ||
+		slices.ContainsFunc(v.Ranges, func(r Range) bool { return !slices.Contains(o.Ranges, r) })
 }
 
 // An Op is what a Change does.

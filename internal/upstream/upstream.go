@@ -271,7 +271,7 @@ func (u *Upstream) Copy(up *driver.Update, before *ups.Snapshot, skip func(name 
 		if skipped(v.Name) {
 			continue
 		}
-		if old, ok := before.Variable(v.Name); ok && narrower(old, v) {
+		if old, ok := before.Variable(v.Name); ok && old.Exceeds(v) {
 			up.Delete(v.Name) // so that allowed values which are gone go
 		}
 		up.Change(v.Changes()...)
@@ -292,11 +292,6 @@ func (u *Upstream) Copy(up *driver.Update, before *ups.Snapshot, skip func(name 
 		}
 	}
 	return now
-}
-
-// narrower reports whether v allows less than old did.
-func narrower(old, v ups.Variable) bool {
-	return len(v.Enum) < len(old.Enum) || len(v.Ranges) < len(old.Ranges)
 }
 
 // own reports names that belong to the driver itself, not to its device.

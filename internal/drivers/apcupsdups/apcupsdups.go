@@ -134,7 +134,7 @@ func (d *device) Poll(ctx context.Context, _ driver.Depth, u *driver.Update) err
 	words := strings.Fields(values["STATUS"])
 	for _, w := range words {
 		if w == "COMMLOST" {
-			return errors.New("apcupsd has lost the connection to its UPS")
+			return fmt.Errorf("apcupsd has lost its UPS: %w", driver.ErrStale)
 		}
 		if t := token(w); t != "" {
 			u.Status(t)

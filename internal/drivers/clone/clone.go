@@ -6,7 +6,6 @@ package clone
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -115,7 +114,7 @@ func (d *device) Poll(ctx context.Context, depth driver.Depth, u *driver.Update)
 	}
 	d.follow(ctx, now)
 	if d.up.State().Stale() {
-		return errors.New("the data of the real driver are stale")
+		return fmt.Errorf("the real driver says: %w", driver.ErrStale)
 	}
 	d.before = d.up.Copy(u, d.before, d.mine)
 	d.publish(u, now)

@@ -70,7 +70,7 @@ func TestCloneRepeats(t *testing.T) {
 			t.Error("the real driver is well again and the clone is not")
 		}
 		real.Stop()
-		time.Sleep(time.Second)
+		time.Sleep(6 * time.Second)
 		if !c.State().Stale() {
 			t.Error("the real driver is gone and the clone is not stale")
 		}

@@ -5,7 +5,6 @@ package cloneoutlet
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -61,7 +60,7 @@ func (d *device) Poll(_ context.Context, _ driver.Depth, u *driver.Update) error
 	}
 	snap := d.up.State().Snapshot()
 	if snap.Stale {
-		return errors.New("the data of the real driver are stale")
+		return fmt.Errorf("the real driver says: %w", driver.ErrStale)
 	}
 	for _, v := range snap.Variables {
 		if !strings.HasPrefix(v.Name, "driver.") && v.Name != ups.StatusName {

@@ -47,7 +47,7 @@ func TestOutletStatus(t *testing.T) {
 		upstreamtest.Do(t, o, "INSTCMD load.off", netproto.Unknown)
 		upstreamtest.Do(t, o, "SET ups.id y", netproto.Invalid)
 		real.Stop()
-		time.Sleep(time.Second)
+		time.Sleep(6 * time.Second)
 		if !o.State().Stale() {
 			t.Error("the real driver is gone and the outlet is not stale")
 		}

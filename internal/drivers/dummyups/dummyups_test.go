@@ -208,7 +208,7 @@ func TestOnceReadsAChangedFileAgain(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * time.Second)
+		time.Sleep(8 * time.Second)
 		if !s.State().Stale() {
 			t.Error("the file is gone and the data are not stale")
 		}

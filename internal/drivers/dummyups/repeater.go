@@ -206,6 +206,9 @@ func (r *repeater) explain(err error) error {
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, upsclient.ErrDataStale) || errors.Is(err, upsclient.ErrDriverNotConnected) {
+		return fmt.Errorf("%s: %w: %w", r.system, err, driver.ErrStale)
+	}
 	if _, refused := errors.AsType[upsclient.Error](err); refused {
 		return fmt.Errorf("%s: %w", r.system, err)
 	}

@@ -5,7 +5,6 @@ package failover
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -175,7 +174,7 @@ func (d *device) Poll(ctx context.Context, depth driver.Depth, u *driver.Update)
 	}
 	// What goes with an error is not published, so nothing is copied before.
 	if up.State().Stale() {
-		return fmt.Errorf("the data of %s are stale", next.name)
+		return fmt.Errorf("%s says: %w", next.name, driver.ErrStale)
 	}
 	u.Set("experimental.failover.primary", next.name)
 	d.copy(up, u)
@@ -266,7 +265,7 @@ func (d *device) noPrimary(now time.Time, depth driver.Depth, u *driver.Update) 
 			d.log.Warn("no UPS is good enough to be primary any more")
 		}
 	}
-	err := errors.New("no UPS is good enough to be primary")
+	err := fmt.Errorf("no UPS is good enough to be primary: %w", driver.ErrStale)
 	patience := d.noPrimaryTime
 	if since := now.Sub(d.opened); d.primary == nil && since < d.initTime {
 		patience = max(patience, d.initTime-since)

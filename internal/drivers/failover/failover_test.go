@@ -55,12 +55,13 @@ func TestFailoverFollowsTheBest(t *testing.T) {
 		want(t, f, "ups.status", "OB")
 		b.Set("ups.status", "OL")
 		a.Fail(errors.New("cable"))
+		time.Sleep(5 * time.Second) // for which its values are held
 		want(t, f, primary, "snmp-b")
 		if f.State().Stale() {
 			t.Error("stale although one is good")
 		}
 		b.Stop()
-		time.Sleep(time.Second)
+		time.Sleep(6 * time.Second)
 		if !f.State().Stale() {
 			t.Error("fresh although the only one left is stale")
 		}

@@ -141,7 +141,7 @@ func (d *device) Poll(ctx context.Context, _ driver.Depth, u *driver.Update) err
 		return fmt.Errorf("read %s: %w", d.path, err)
 	}
 	if present, ok := ps["IsPresent"].Value().(bool); ok && !present {
-		return fmt.Errorf("%s: UPower says that it is not present", d.path)
+		return fmt.Errorf("%s: UPower says that it is not present: %w", d.path, driver.ErrStale)
 	}
 	onBattery, err := d.onBattery(ctx, ps)
 	if err != nil {
