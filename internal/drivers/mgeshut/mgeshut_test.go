@@ -198,9 +198,9 @@ func TestSilentUPS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, p := start(t, m, 0, nil)
 		p.Silence(true)
-		p.after(12 * time.Second)
+		p.after(15 * time.Second)
 		if !b.Session.State().Stale() {
-			t.Error("12 s after the UPS became silent its data are not stale")
+			t.Error("15 s after the UPS became silent its data are not stale")
 		}
 		if err := b.Session.State().Value("driver.state"); err != "reconnect.trying" {
 			t.Errorf("driver.state = %q; want reconnect.trying", err)
@@ -222,7 +222,7 @@ func TestPortThatGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, p := start(t, m, 0, nil)
 		p.pull(os.ErrNotExist)
-		p.after(3 * time.Second)
+		p.after(8 * time.Second)
 		if !b.Session.State().Stale() {
 			t.Error("the data of a port that is gone are not stale")
 		}
