@@ -102,7 +102,7 @@ func TestUnplugIsLostCommunication(t *testing.T) {
 	got := play(t, "5s unplug\n40s restore\n60s replace apc\n70s quit\n")
 	inOrder(t, got,
 		`ups apc    the cable is pulled`,
-		`primary    cannot read (apc|rack): DATA-STALE`,
+		`primary    cannot read (apc|rack): Data stale`,
 		`primary    notifies COMMBAD`,
 		`monitor    notifies NOCOMM`,
 		`primary    notifies COMMOK`,

@@ -66,7 +66,7 @@ func TestFailoverFollowsTheBest(t *testing.T) {
 			t.Error("fresh although the only one left is stale")
 		}
 		a.Fail(nil)
-		time.Sleep(3 * time.Second)
+		time.Sleep(6 * time.Second)
 		if f.State().Stale() {
 			t.Error("stale although the first is good again")
 		}
