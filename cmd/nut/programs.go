@@ -54,7 +54,7 @@ func groups() []group {
 			doctor.Program(drivers()),
 			sandbox.Program(),
 			usbhidups.LearnProgram(),
-			subdriver.Program(subdriver.Families{"hid": hidups.QuirkNames()}),
+			subdriver.Program(subdriver.Families{"hid": hidups.Family()}),
 			authority.Program(),
 			passwd.Program(),
 			upsmon.WhyProgram(),

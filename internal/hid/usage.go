@@ -71,8 +71,13 @@ func parseElement(name string, lookup func(string) (Usage, bool)) (Usage, error)
 			return Usage(v), nil
 		}
 	}
-	return 0, fmt.Errorf("no usage is called %q", name)
+	return 0, UnknownUsageError(name)
 }
+
+// An UnknownUsageError is the name of a usage that nobody has defined.
+type UnknownUsageError string
+
+func (e UnknownUsageError) Error() string { return fmt.Sprintf("no usage is called %q", string(e)) }
 
 // Text returns the path with dots between its elements. name returns the name of
 // a usage, or "" if it has none.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,7 +52,35 @@ func Learn(ctx context.Context, conn transport.Conn, names *subdriver.Table, lis
 		}
 	}
 	rec.Inputs = listenFor(ctx, conn, listen)
+	for _, in := range rec.Inputs {
+		d.source.remember(in)
+	}
+	for i := range l.Fields {
+		if v := &l.Fields[i]; v.Err != nil && v.Field.Kind == hid.Input {
+			if n, ok := v.Field.Value(d.source.inputs.Last(v.Field.Report)); ok {
+				v.Value, v.Err = n, nil
+			}
+		}
+	}
 	return l, nil
+}
+
+// Redact removes serial numbers: that of the device, those of its parts, and the
+// numbers that batteries have for one.
+func (l *Lesson) Redact() {
+	l.Recording.Redact(l.Recording.Info.Serial)
+	for i := range l.Fields {
+		v := &l.Fields[i]
+		data := l.Recording.Features[v.Field.Report]
+		switch last := v.Path[strings.LastIndexByte(v.Path, '.')+1:]; {
+		case last == "SerialNumber" && v.Field.Put(data, 0):
+			v.Value = 0
+		case last == "iSerialNumber":
+			if n, ok := v.Field.Logical(data); ok {
+				l.Recording.Redact(l.Recording.Strings[int(n)])
+			}
+		}
+	}
 }
 
 // isTextIndex reports whether a path ends in a usage that is the index of a text.
@@ -190,7 +219,7 @@ func (g guess) matches(path string) bool {
 func (l *Lesson) Table() string {
 	i := l.Recording.Info
 	b := &strings.Builder{}
-	fmt.Fprintf(b, "# %s: guessed from the standard; compare it with what the device shows\n", words.Join(strings.TrimSpace(i.Manufacturer+" "+i.Product)))
+	fmt.Fprintf(b, "# %s: guessed from the standard; compare it with what the device shows\n", printable(i.Manufacturer+" "+i.Product))
 	fmt.Fprintf(b, "name    %s 0.1\nuse     pdc\nmatch   usb %04x:%04x\n", words.Quote(title(i)), i.VendorID, i.ProductID)
 	var rows, rest []string
 	seen := map[string]bool{}
@@ -208,13 +237,14 @@ func (l *Lesson) Table() string {
 		rows = append(rows, more...)
 	}
 	slices.Sort(rows)
-	last := ""
-	for _, r := range rows {
-		if kind, _, _ := strings.Cut(r, " "); kind != last {
-			b.WriteString("\n")
-			last = kind
+	for _, kind := range []string{"var", "setting", "flag", "cmd"} {
+		blank := "\n"
+		for _, r := range rows {
+			if strings.HasPrefix(r, kind) {
+				b.WriteString(blank + r + "\n")
+				blank = ""
+			}
 		}
-		b.WriteString(r + "\n")
 	}
 	if len(rest) > 0 {
 		b.WriteString("\n# What the device has besides. A row \"var experimental.NAME PATH\" shows it.\n")
@@ -224,11 +254,21 @@ func (l *Lesson) Table() string {
 }
 
 func title(i transport.Info) string {
-	name := strings.Fields(i.Manufacturer)
-	if len(name) == 0 {
-		return fmt.Sprintf("%04x HID", i.VendorID)
+	name := printable(i.Manufacturer)
+	if name == "" {
+		name = fmt.Sprintf("%04x", i.VendorID)
 	}
-	return name[0] + " HID"
+	return name + " HID"
+}
+
+// printable is a text of the device as one line.
+func printable(text string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7F {
+			return -1
+		}
+		return r
+	}, text))
 }
 
 // rows returns the row for a field and those that follow from it.
@@ -243,11 +283,49 @@ func (l *Lesson) rows(v FieldValue) (string, []string) {
 				more = append(more, strings.TrimSpace(fmt.Sprintf("%-7s %-26s %-50s %s", f.kind, f.name, v.Path, f.options)))
 			}
 		}
-		note := ""
-		if v.Err == nil {
-			note = "# now " + strconv.FormatFloat(v.Value, 'g', 6, 64)
-		}
-		return strings.TrimSpace(fmt.Sprintf("%-7s %-26s %-50s %-26s %s", g.kind, g.name, v.Path, g.options, note)), more
+		options, note := l.now(v, g)
+		return strings.TrimSpace(fmt.Sprintf("%-7s %-26s %-50s %-26s %s", g.kind, g.name, v.Path, options, note)), more
 	}
 	return "", nil
+}
+
+// now returns the options of a row and a comment about what it gives. A line voltage
+// or frequency that is off by a power of ten gets a scale.
+func (l *Lesson) now(v FieldValue, g guess) (options, note string) {
+	if v.Err != nil {
+		return g.options, ""
+	}
+	n := v.Value
+	if strings.Contains(g.options, "as=string-index") {
+		return g.options, strings.TrimSpace("# now " + printable(l.Recording.Strings[int(n)]))
+	}
+	text := strconv.FormatFloat(n, 'g', 6, 64)
+	if k := tenfold(g.name, n); k != 0 {
+		return fmt.Sprintf("%s scale=1e%d", g.options, k), fmt.Sprintf("# now %s, without the scale", text)
+	}
+	return g.options, "# now " + text
+}
+
+// tenfold returns the power of ten that makes a line voltage or frequency of a number
+// which is none, 0 if it is right or nothing helps.
+func tenfold(name string, n float64) int {
+	name = strings.TrimSuffix(name, ".nominal")
+	var low, high float64
+	switch {
+	case name == "input.voltage", name == "output.voltage":
+		low, high = 80, 280
+	case name == "input.frequency", name == "output.frequency":
+		low, high = 45, 66
+	default:
+		return 0
+	}
+	if n <= 0 || n >= low && n <= high {
+		return 0
+	}
+	for k := -7; k <= 7; k++ {
+		if x := n * math.Pow10(k); x >= low && x <= high {
+			return k
+		}
+	}
+	return 0
 }

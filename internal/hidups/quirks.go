@@ -2,6 +2,8 @@ package hidups
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -10,6 +12,7 @@ import (
 
 	"gonut/internal/hid"
 	"gonut/internal/subdriver"
+	"gonut/internal/words"
 )
 
 // Quirks are the names that match lines may use: what no row can say.
@@ -26,8 +29,29 @@ func Quirks() map[string]string {
 	}
 }
 
-// QuirkNames returns the names of all quirks.
-func QuirkNames() []string { return slices.Sorted(maps.Keys(Quirks())) }
+// Family is what tools for tables have to know of HID ones.
+func Family() subdriver.Family {
+	return subdriver.Family{Quirks: slices.Sorted(maps.Keys(Quirks())), Source: checkSource, Try: Try}
+}
+
+// checkSource reports what is wrong with the source of a row.
+func checkSource(t *subdriver.Table, text string) error {
+	if where, ok := strings.CutPrefix(text, "report:"); ok {
+		_, err := findReport(where)
+		return err
+	}
+	_, err := hid.ParsePath(text, func(name string) (hid.Usage, bool) {
+		code, ok := t.Code(name)
+		return hid.Usage(code), ok
+	})
+	var unknown hid.UnknownUsageError
+	if errors.As(err, &unknown) {
+		if n := words.Nearest(string(unknown), t.CodeNames()); n != "" {
+			return fmt.Errorf("%w; did you mean %s?", err, n)
+		}
+	}
+	return err
+}
 
 // Usages that repairs look for.
 const (

@@ -352,18 +352,26 @@ func (s *source) put(ctx context.Context, id byte, data []byte) error {
 	return s.conn.Set(ctx, transport.Feature, id, data)
 }
 
+// remember stores a report that came over the interrupt pipe. It returns it with its
+// id, and as all of what is known of it; nil if the device cannot have such a report.
+func (s *source) remember(data []byte) (withID, whole []byte) {
+	if !s.desc.Numbered() {
+		data = append([]byte{0}, data...)
+	}
+	if len(data) < 2 || s.desc.Length(data[0]) == 0 {
+		return nil, nil
+	}
+	return data, s.inputs.Store(data[0], data, s.desc.Length(data[0]), time.Now())
+}
+
 // pushed stores a report that came over the interrupt pipe and returns the values
 // of all rows that it concerns: those of the same path, whichever kind of report
 // they are read from otherwise.
 func (s *source) pushed(ctx context.Context, data []byte) map[subdriver.Ref]subdriver.Value {
-	if !s.desc.Numbered() {
-		data = append([]byte{0}, data...)
-	}
-	length := s.desc.Length(data[0])
-	if length == 0 || len(data) < 2 {
+	data, whole := s.remember(data)
+	if whole == nil {
 		return nil
 	}
-	whole := s.inputs.Store(data[0], data, length, time.Now())
 	have := len(data) * 8
 	values := map[subdriver.Ref]subdriver.Value{}
 	for i := range s.desc.Fields {

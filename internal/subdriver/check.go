@@ -13,52 +13,56 @@ import (
 //go:embed names.txt
 var knownNames string
 
-// Check looks for what is allowed in a table and yet probably wrong. quirks are
-// the names that match lines of its family may use.
-func (t *Table) Check(quirks []string) []Problem {
-	c := checker{t: t, used: map[string]bool{}}
+// Check looks for what is allowed in a table and yet probably wrong.
+func (t *Table) Check(f Family) []Problem {
+	c := checker{t: t, family: f, lines: strings.Split(t.text, "\n"), used: map[string]bool{}}
 	c.variables, c.commands = names()
 	for i := range t.Rows[:t.rows] {
 		c.row(&t.Rows[i])
 	}
-	for _, r := range t.rules {
-		if slices.Contains(t.own, r.Name) && !c.used[r.Name] {
-			c.warn(r.Line, "", "rule %s is not used", r.Name)
-		}
-	}
 	if !t.common() {
-		c.lookups()
+		c.unused()
 	}
 	for _, m := range slices.Concat(t.Matches, t.Refusals) {
 		for _, q := range m.Quirks {
-			if !slices.Contains(quirks, q) {
-				c.warn(m.Line, mean(q, quirks), "no quirk is called %q", q)
+			if !slices.Contains(f.Quirks, q) {
+				c.warn(m.Line, optionWord(c.lines, m.Line, "quirk"), mean(q, f.Quirks), "no quirk is called %q", q)
 			}
 		}
 	}
+	slices.SortStableFunc(c.problems, func(a, b Problem) int { return a.Line - b.Line })
 	return c.problems
 }
 
 type checker struct {
 	t                   *Table
+	family              Family
+	lines               []string // of the file
 	variables, commands []string
 	used                map[string]bool
 	problems            []Problem
 }
 
-func (c *checker) warn(line int, hint, format string, args ...any) {
-	c.problems = append(c.problems, Problem{File: c.t.Origin, Line: line, Col: 1, Warning: true, Text: fmt.Sprintf(format, args...), Hint: hint})
+// warn notes something about a word of a line.
+func (c *checker) warn(line, word int, hint, format string, args ...any) {
+	col := column(c.lines, line, word)
+	c.problems = append(c.problems, Problem{File: c.t.Origin, Line: line, Col: col, Warning: true, Text: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-func (c *checker) lookups() {
-	for name, e := range c.t.enums {
-		if slices.Contains(c.t.own, name) && !c.used[name] {
-			c.warn(e.Line, "", "enum %s is not used", name)
+// unused looks for names of the file that no row uses.
+func (c *checker) unused() {
+	for _, name := range c.t.own {
+		if c.used[name] {
+			continue
 		}
-	}
-	for name, e := range c.t.curves {
-		if slices.Contains(c.t.own, name) && !c.used[name] {
-			c.warn(e.Line, "", "curve %s is not used", name)
+		if e := c.t.enums[name]; e != nil {
+			c.warn(e.Line, 1, "", "enum %s is not used", name)
+		}
+		if v := c.t.curves[name]; v != nil {
+			c.warn(v.Line, 1, "", "curve %s is not used", name)
+		}
+		if r := c.t.rules[name]; r != nil {
+			c.warn(r.Line, 1, "", "rule %s is not used", name)
 		}
 	}
 }
@@ -71,6 +75,7 @@ func (c *checker) row(r *Row) {
 	for _, s := range r.Steps {
 		c.used[s.As] = true
 	}
+	c.sources(r)
 	switch r.Kind {
 	case Var, Setting:
 		c.known(r, c.variables, "variable")
@@ -78,10 +83,10 @@ func (c *checker) row(r *Row) {
 		c.known(r, c.commands, "command")
 	}
 	if r.Kind == Setting && r.Default == "" {
-		c.warn(r.Line, "write default=", "%s begins without a value", r.Name)
+		c.warn(r.Line, 0, "write default=", "%s begins without a value", r.Name)
 	}
 	if r.Format != "" && r.As != "" && c.t.curves[r.As] == nil {
-		c.warn(r.Line, "leave one of them out", "format= has no effect beside as=%s", r.As)
+		c.warn(r.Line, optionWord(c.lines, r.Line, "format"), "leave one of them out", "format= has no effect beside as=%s", r.As)
 	}
 	for i := range c.t.Rows[:c.t.rows] {
 		o := &c.t.Rows[i]
@@ -90,8 +95,36 @@ func (c *checker) row(r *Row) {
 		}
 		if o.Kind == r.Kind && o.Name == r.Name && o.Source == r.Source && o.If == nil && r.If == nil && o.Kind == Var &&
 			slices.Equal(o.Class, r.Class) && o.group == r.group {
-			c.warn(r.Line, "leave it out", "the row of line %d provides %s of the same source already", o.Line, r.Name)
+			c.warn(r.Line, 0, "leave it out", "the row of line %d provides %s of the same source already", o.Line, r.Name)
 		}
+	}
+}
+
+// sources looks whether devices can have what a row reads and writes.
+func (c *checker) sources(r *Row) {
+	if c.family.Source == nil {
+		return
+	}
+	check := func(source string, line, word int) {
+		for g := r.group; g != nil; g = g.outer {
+			source = strings.ReplaceAll(source, g.mark, "1")
+		}
+		if err := c.family.Source(c.t, source); err != nil {
+			c.warn(line, word, "", "%v", err)
+		}
+	}
+	switch {
+	case r.Kind == Status:
+		check(r.Source, r.Line, 1)
+	case len(r.Steps) == 0:
+		check(r.Source, r.Line, 2)
+	}
+	for i, s := range r.Steps {
+		word := 2
+		if i > 0 {
+			word = 1
+		}
+		check(s.Source, s.Line, word)
 	}
 }
 
@@ -105,7 +138,7 @@ func (c *checker) known(r *Row, known []string, what string) {
 	if n := words.Nearest(name, known); n != "" {
 		hint = "did you mean " + n + "?"
 	}
-	c.warn(r.Line, hint, "%s is no name of a %s that NUT knows", r.Name, what)
+	c.warn(r.Line, 1, hint, "%s is no name of a %s that NUT knows", r.Name, what)
 }
 
 var (
@@ -135,7 +168,7 @@ func names() (variables, commands []string) {
 
 // Check looks for devices that two tables claim without anything to choose by, and
 // for what is wrong with each table.
-func (l *Library) Check(quirks []string) []Problem {
+func (l *Library) Check(f Family) []Problem {
 	problems := slices.Clone(l.Problems)
 	type claim struct {
 		t *Table
@@ -143,7 +176,7 @@ func (l *Library) Check(quirks []string) []Problem {
 	}
 	claims := map[string][]claim{}
 	for _, t := range l.Tables {
-		problems = append(problems, t.Check(quirks)...)
+		problems = append(problems, t.Check(f)...)
 		for i := range t.Matches {
 			m := &t.Matches[i]
 			for _, id := range m.IDs {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"gonut/internal/subdriver/tables"
+	"gonut/internal/words"
 )
 
 // A Layer is one place that tables come from.
@@ -63,6 +64,10 @@ func LoadFile(family, file string, layers []Layer) (*Table, []Problem) {
 	l := &loader{family: family, layers: layers, tables: map[string]*Table{}, busy: map[string]bool{}}
 	f, err := os.Open(file)
 	if err != nil {
+		var p *fs.PathError
+		if errors.As(err, &p) {
+			err = p.Err
+		}
 		return nil, []Problem{{File: file, Line: 1, Col: 1, Text: err.Error()}}
 	}
 	defer f.Close()
@@ -123,6 +128,9 @@ func (l *loader) table(name string) (*Table, error) {
 	if failure != nil {
 		return nil, failure
 	}
+	if n := words.Nearest(name, l.names()); n != "" {
+		return nil, fmt.Errorf("there is no table %s; did you mean %s?", name, n)
+	}
 	return nil, fmt.Errorf("there is no table %s", name)
 }
 
@@ -150,16 +158,13 @@ type Found struct {
 // the one that asks for most. refused is the refusal that names the device, if no
 // table does.
 func (l *Library) Find(kind, id, vendor, product string) (found Found, refused *Match) {
-	best := -1
 	for _, t := range l.Tables {
-		for i := range t.Matches {
-			m := &t.Matches[i]
-			if m.Kind == kind && m.conditions() > best && m.accepts(id, vendor, product) {
-				found, best = Found{t, m}, m.conditions()
-			}
+		m := t.MatchOf(kind, id, vendor, product)
+		if m != nil && (found.Match == nil || m.conditions() > found.Match.conditions()) {
+			found = Found{t, m}
 		}
 	}
-	if best >= 0 {
+	if found.Match != nil {
 		return found, nil
 	}
 	for _, t := range l.Tables {
@@ -170,6 +175,18 @@ func (l *Library) Find(kind, id, vendor, product string) (found Found, refused *
 		}
 	}
 	return Found{}, nil
+}
+
+// MatchOf returns the line for a device: of all match lines of a kind that accept it
+// the one that asks for most; nil if there is none.
+func (t *Table) MatchOf(kind, id, vendor, product string) (best *Match) {
+	for i := range t.Matches {
+		m := &t.Matches[i]
+		if m.Kind == kind && m.accepts(id, vendor, product) && (best == nil || m.conditions() > best.conditions()) {
+			best = m
+		}
+	}
+	return best
 }
 
 // FindVendor returns a table of which a match line has the same vendor id: a

@@ -106,7 +106,7 @@ func TestTwoTablesForOneDeviceAreAProblem(t *testing.T) {
 		"hid/b.def": "name B\nmatch usb 1234:0001 1234:0002\n",
 		"hid/c.def": "name C\nmatch usb 1234:0002 text=C\n",
 	})})
-	problems := lib.Check(nil)
+	problems := lib.Check(Family{})
 	if len(problems) != 1 || !strings.Contains(problems[0].Error(), "usb 1234:0001 is matched by hid/a.def:2 as well") {
 		t.Errorf("Check = %v; want one problem about 1234:0001", problems)
 	}
@@ -116,7 +116,7 @@ func TestTwoTablesForOneDeviceAreAProblem(t *testing.T) {
 func runTool(t *testing.T, confPath string, args ...string) (string, int) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	p := Program(Families{"hid": {"pollonly"}})
+	p := Program(Families{"hid": {Quirks: []string{"pollonly"}}})
 	err := p.Run(context.Background(), program.Env{
 		Args: append([]string{"subdriver"}, args...), Stdout: &out, Stderr: &errs,
 		Getenv: func(n string) string { return map[string]string{"NUT_CONFPATH": confPath}[n] },
@@ -149,8 +149,8 @@ func TestTool(t *testing.T) {
 		{[]string{"nonsense"}, 2, []string{"usage: nut subdriver"}},
 		{[]string{"help"}, 0, []string{"usage: nut subdriver"}},
 		{[]string{"check"}, 2, []string{"name the files"}},
-		{[]string{"check", good}, 0, []string{"warning: " + good + ":5:1: ups.colour is no name of a variable", good + ": ACME HID 0.1: 2 rows, 1 lines that match devices"}},
-		{[]string{"check", good, bad}, 1, []string{"error: " + bad + ":2:5: var needs more words", "1 of 2 tables cannot be used"}},
+		{[]string{"check", good}, 0, []string{"warning: " + good + ":5:5: ups.colour is no name of a variable", good + ": ACME HID 0.1: 2 rows for 1 device"}},
+		{[]string{"check", good, bad}, 1, []string{"error: " + bad + ":2:5: var needs more words", "1 table of 2 cannot be used"}},
 		{[]string{"check", filepath.Join(dir, "none.def")}, 1, []string{"no such file"}},
 		{[]string{"list"}, 0, []string{"acme", good, "apc", "built in", "tripplite"}},
 		{[]string{"show", "acme"}, 0, []string{"# " + good, "match usb 1234:0001"}},

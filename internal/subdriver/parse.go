@@ -104,13 +104,18 @@ func mean(word string, known []string) string {
 
 // fail notes a problem at a word of the current line.
 func (p *parser) fail(word int, hint, format string, args ...any) {
-	col := 1
-	if p.line >= 1 && p.line <= len(p.lines) {
-		if cols := columns(p.lines[p.line-1]); word < len(cols) {
-			col = cols[word]
+	col := column(p.lines, p.line, word)
+	p.problems = append(p.problems, Problem{File: p.t.Origin, Line: p.line, Col: col, Text: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// column returns where a word of a line begins, from 1.
+func column(lines []string, line, word int) int {
+	if line >= 1 && line <= len(lines) {
+		if cols := columns(lines[line-1]); word < len(cols) {
+			return cols[word]
 		}
 	}
-	p.problems = append(p.problems, Problem{File: p.t.Origin, Line: p.line, Col: col, Text: fmt.Sprintf(format, args...), Hint: hint})
+	return 1
 }
 
 // columns returns where each word of a line begins, from 1.
@@ -145,6 +150,25 @@ func columns(line string) []int {
 		}
 	}
 	return cols
+}
+
+// value returns the word of the current line that is the value of an option, 0 if
+// the line has no such option.
+func (p *parser) value(key string) int { return optionWord(p.lines, p.line, key) }
+
+// optionWord returns the word of a line that is the value of an option, 0 if the line
+// has no such option.
+func optionWord(lines []string, line int, key string) int {
+	if line < 1 || line > len(lines) {
+		return 0
+	}
+	ws, _ := words.Split(lines[line-1]) // it was split before
+	for i := 0; i+2 < len(ws); i++ {
+		if ws[i] == key && ws[i+1] == "=" {
+			return i + 2
+		}
+	}
+	return 0
 }
 
 // need checks that the line has at least n words before its options.
@@ -201,8 +225,9 @@ func (p *parser) usage() {
 	if !p.need(3, "usage CODE NAME") {
 		return
 	}
-	code, err := strconv.ParseUint(strings.TrimPrefix(p.words[1], "0x"), 16, 32)
-	if err != nil {
+	digits := strings.TrimPrefix(p.words[1], "0x")
+	code, err := strconv.ParseUint(digits, 16, 32)
+	if err != nil || len(digits) != 8 {
 		p.fail(1, "write eight hexadecimal digits: page and usage", "%q is not a usage", p.words[1])
 		return
 	}
@@ -289,7 +314,7 @@ func (p *parser) matchSetting(m *Match, s setting) {
 	}
 	compiled, err := regexp.Compile(s.value)
 	if err != nil {
-		p.fail(s.word+2, "", "%v", err)
+		p.fail(s.word+2, "", "%s=%s: %v", s.key, s.value, err)
 		return
 	}
 	*re = compiled

@@ -32,7 +32,7 @@ func TestParseErrorsTellPlaceAndRemedy(t *testing.T) {
 		{"var battery.charge X as=kelvim", "as=kelvim is neither a converter nor an enum or curve of this table (did you mean kelvin?)"},
 		{"var battery.charge X rw=sometimes", "rw=sometimes: want enum, number, MIN..MAX or the longest text's length"},
 		{"var battery.charge X rw=9..1", "not a range of whole numbers"},
-		{"var battery.type X as=string-index rw=5", "battery.type cannot be written: as=string-index or expr= has no inverse"},
+		{"var battery.type X as=string-index rw=5", "1:39: battery.type cannot be written, for as=string-index cannot be turned round"},
 		{"var battery.type X rw=enum", "rw=enum without an enum"},
 		{"var battery.voltage X fix=none", "there is no rule none"},
 		{`var battery.voltage X expr="1 +"`, `test.def:1:28: expr=1 +: expression "1 +": want a number`},
@@ -48,6 +48,7 @@ func TestParseErrorsTellPlaceAndRemedy(t *testing.T) {
 		{"match usb 051d:0002 product=(", "error parsing regexp"},
 		{"match usb 051d:0002 colour=red", "colour=red is neither a condition nor a constant"},
 		{"usage xyz Name", `"xyz" is not a usage`},
+		{"usage ff01004 Name", `test.def:1:7: "ff01004" is not a usage (write eight hexadecimal digits: page and usage)`},
 		{"usage 00840001 A\nusage 00840002 a", "test.def:2:16: usage a has a code already"},
 		{"enum e one=1", `"one" is not a whole number`},
 		{"enum e 1=a 1=b", "1 is in enum e already"},
@@ -127,7 +128,7 @@ setting ups.delay.start UPS.G
 		t.Fatal(problems)
 	}
 	var got []string
-	for _, p := range tab.Check([]string{"slow"}) {
+	for _, p := range tab.Check(Family{Quirks: []string{"slow"}}) {
 		got = append(got, p.Error())
 		if !p.Warning {
 			t.Errorf("%v is not a warning", p)
@@ -135,12 +136,12 @@ setting ups.delay.start UPS.G
 	}
 	all := strings.Join(got, "\n")
 	for _, want := range []string{
-		"test.def:3:1: batery.charge is no name of a variable that NUT knows (did you mean battery.charge?)",
+		"test.def:3:5: batery.charge is no name of a variable that NUT knows (did you mean battery.charge?)",
 		"test.def:5:1: the row of line 4 provides battery.charge of the same source already",
-		"test.def:8:1: format= has no effect beside as=on-off",
-		"test.def:9:1: lode.off is no name of a command that NUT knows (did you mean load.off?)",
+		"test.def:8:44: format= has no effect beside as=on-off",
+		"test.def:9:5: lode.off is no name of a command that NUT knows (did you mean load.off?)",
 		"enum unused is not used", "curve unused-curve is not used", "rule unused-rule is not used",
-		`no quirk is called "fast"`, "ups.delay.start begins without a value",
+		`test.def:2:27: no quirk is called "fast"`, "ups.delay.start begins without a value",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("Check lacks %q; it has:\n%s", want, all)
@@ -162,7 +163,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		tab, problems := Parse("hid", "fuzz", "fuzz.def", strings.NewReader(text), nil)
 		if usable(problems) {
-			tab.Check(nil)
+			tab.Check(Family{})
 		}
 	})
 }

@@ -2,6 +2,7 @@ package subdriver
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -297,41 +298,51 @@ func (p *parser) resolve() {
 	for i := range p.t.rows {
 		r := &p.t.Rows[i]
 		p.line = r.Line
-		p.refersTo(r.As)
 		for _, name := range r.Fix {
 			if p.t.rules[name] == nil {
-				p.fail(0, "", "there is no rule %s", name)
+				p.fail(p.value("fix"), mean(name, slices.Sorted(maps.Keys(p.t.rules))), "there is no rule %s", name)
 			}
 		}
-		if r.RW != nil && r.Kind == Var && !p.t.writable(r) {
-			p.fail(0, "leave rw= out, or use another converter", "%s cannot be written: as=%s or expr= has no inverse", r.Name, r.As)
+		if p.refersTo(r.As) && r.RW != nil {
+			p.settable(r)
 		}
-		if r.RW != nil && r.RW.Enum && p.t.enums[r.As] == nil {
-			p.fail(0, "name an enum with as=", "rw=enum without an enum")
-		}
-		for _, s := range r.Steps {
+		for _, s := range r.Steps[min(1, len(r.Steps)):] {
 			p.line = s.Line
 			p.refersTo(s.As)
 		}
 	}
 }
 
-func (p *parser) refersTo(as string) {
+// settable checks that a row with rw= can be written.
+func (p *parser) settable(r *Row) {
+	if r.Kind == Var && !p.t.writable(r) {
+		what := "as=" + r.As
+		switch {
+		case r.Expr != nil:
+			what = "expr="
+		case len(r.Fix) > 0:
+			what = "fix="
+		}
+		p.fail(p.value("rw"), "leave rw= out", "%s cannot be written, for %s cannot be turned round", r.Name, what)
+	}
+	if r.RW.Enum && p.t.enums[r.As] == nil {
+		p.fail(p.value("rw"), "name an enum with as=", "rw=enum without an enum")
+	}
+}
+
+// refersTo checks the name of a converter, an enum or a curve.
+func (p *parser) refersTo(as string) bool {
 	if as == "" || p.t.enums[as] != nil || p.t.curves[as] != nil {
-		return
+		return true
 	}
 	known := converterNames()
 	if slices.Contains(known, as) {
-		return
+		return true
 	}
-	for name := range p.t.enums {
-		known = append(known, name)
-	}
-	for name := range p.t.curves {
-		known = append(known, name)
-	}
+	known = slices.Concat(known, slices.Collect(maps.Keys(p.t.enums)), slices.Collect(maps.Keys(p.t.curves)))
 	slices.Sort(known)
-	p.fail(0, mean(as, known), "as=%s is neither a converter nor an enum or curve of this table", as)
+	p.fail(p.value("as"), mean(as, known), "as=%s is neither a converter nor an enum or curve of this table", as)
+	return false
 }
 
 // writable reports whether what a row shows can be turned back.

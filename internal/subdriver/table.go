@@ -11,7 +11,9 @@ package subdriver
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -54,6 +56,9 @@ func (t *Table) Code(name string) (uint32, bool) {
 // CodeName returns the name of a usage, empty if it has none.
 func (t *Table) CodeName(code uint32) string { return t.names[code] }
 
+// CodeNames returns the names of all usages, sorted.
+func (t *Table) CodeNames() []string { return slices.Sorted(maps.Values(t.names)) }
+
 // A Match is a line that says which devices a table is for.
 type Match struct {
 	Kind string   // "usb", "sysoid", "answer" or "model"
@@ -67,14 +72,7 @@ type Match struct {
 }
 
 // Quirk reports whether the line has the quirk.
-func (m *Match) Quirk(name string) bool {
-	for _, q := range m.Quirks {
-		if q == name {
-			return true
-		}
-	}
-	return false
-}
+func (m *Match) Quirk(name string) bool { return slices.Contains(m.Quirks, name) }
 
 // conditions counts what the line asks for besides the id.
 func (m *Match) conditions() int {

@@ -20,14 +20,15 @@ const learnUsage = `usage: nut learn [OPTIONS]
 
 Looks at a USB HID UPS that no table knows and writes NAME.rec (all that it says,
 to be attached to a report or played back), NAME.txt (its fields with their values)
-and NAME.def (a table to begin with). Nothing is written to the device. The serial
-number is removed.
+and NAME.def (a table to begin with). Nothing is written to the device. Serial
+numbers are removed.
 
   -x OPTION=VALUE  which device, as in ups.conf: vendorid, productid, vendor,
                    product, serial, bus, device, busport
+  -r FILE          a recording instead of a device
   -o NAME          the files' name (default: the ids of the device)
   -t SECONDS       how long to listen to what the device says by itself (default 10)
-  -s               keep the serial number
+  -s               keep serial numbers
 `
 
 // LearnProgram is the tool that gets to know a device: nut learn.
@@ -48,7 +49,11 @@ func learnWith(opener func(*slog.Logger) transport.Opener) program.Program {
 				return err
 			}
 			log := slog.New(slog.NewTextHandler(e.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-			return l.run(ctx, opener(log), log)
+			o, err := l.opener(log, opener)
+			if err != nil {
+				return fmt.Errorf("nut learn: %w", err)
+			}
+			return l.run(ctx, o, log)
 		},
 	}
 }
@@ -56,6 +61,7 @@ func learnWith(opener func(*slog.Logger) transport.Opener) program.Program {
 type learner struct {
 	env        program.Env
 	match      map[string]string
+	recording  string
 	name       string
 	listen     time.Duration
 	keepSerial bool
@@ -63,7 +69,7 @@ type learner struct {
 }
 
 func (l *learner) parse(args []string) error {
-	opts, rest, err := program.Getopt(args, "x:o:t:sh")
+	opts, rest, err := program.Getopt(args, "x:r:o:t:sh")
 	if err != nil {
 		return program.Exitf(2, "nut learn: %w\n%s", err, learnUsage)
 	}
@@ -75,6 +81,8 @@ func (l *learner) parse(args []string) error {
 		case 'x':
 			name, value, _ := strings.Cut(o.Arg, "=")
 			l.match[strings.ToLower(strings.TrimSpace(name))] = strings.TrimSpace(value)
+		case 'r':
+			l.recording = o.Arg
 		case 'o':
 			l.name = o.Arg
 		case 't':
@@ -90,6 +98,25 @@ func (l *learner) parse(args []string) error {
 		}
 	}
 	return nil
+}
+
+// opener is the way to the device: the system's, or a recording.
+func (l *learner) opener(log *slog.Logger, system func(*slog.Logger) transport.Opener) (transport.Opener, error) {
+	if l.recording == "" {
+		return system(log), nil
+	}
+	f, err := os.Open(l.recording)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	rec, err := transport.ReadRecording(l.recording, f)
+	if err != nil {
+		return nil, err
+	}
+	// What it said by itself comes at once.
+	l.listen = min(l.listen, 100*time.Millisecond)
+	return transport.NewFake(rec), nil
 }
 
 func (l *learner) run(ctx context.Context, opener transport.Opener, log *slog.Logger) error {
@@ -112,7 +139,7 @@ func (l *learner) run(ctx context.Context, opener transport.Opener, log *slog.Lo
 }
 
 // open opens the first device that is a power device: a keyboard that matches as
-// well is passed over.
+// well is passed over, unless its ids were asked for.
 func (l *learner) open(ctx context.Context, opener transport.Opener, m transport.Matcher) (transport.Conn, error) {
 	passed := map[transport.Info]bool{}
 	m.Accept = func(i transport.Info) bool { return !passed[i] }
@@ -120,11 +147,11 @@ func (l *learner) open(ctx context.Context, opener transport.Opener, m transport
 		conn, err := opener.Open(ctx, m, transport.DefaultTuning())
 		if err != nil {
 			if len(passed) > 0 && errors.Is(err, transport.ErrGone) {
-				return nil, fmt.Errorf("%d HID devices match, and none of them is a UPS: %w", len(passed), err)
+				return nil, fmt.Errorf("of the HID devices that match (%d) none looks like a UPS; -x vendorid=… -x productid=… asks one nevertheless: %w", len(passed), err)
 			}
 			return nil, err
 		}
-		if hidups.IsPowerDevice(conn.Descriptor()) {
+		if hidups.IsPowerDevice(conn.Descriptor()) || l.match["vendorid"] != "" && l.match["productid"] != "" {
 			return conn, nil
 		}
 		passed[conn.Info()] = true
@@ -135,7 +162,7 @@ func (l *learner) open(ctx context.Context, opener transport.Opener, m transport
 
 func (l *learner) write(lesson *hidups.Lesson) error {
 	if !l.keepSerial {
-		lesson.Recording.Redact()
+		lesson.Redact()
 	}
 	i := lesson.Recording.Info
 	name := l.name
@@ -159,7 +186,7 @@ func (l *learner) write(lesson *hidups.Lesson) error {
 		}
 		fmt.Fprintln(l.env.Stdout, "wrote", name+f.ending)
 	}
-	fmt.Fprintf(l.env.Stdout, "%d fields in %d reports. Mend %s.def, then: nut subdriver check -f hid %s.def\n", len(lesson.Fields), len(lesson.Recording.Features), name, name)
+	fmt.Fprintf(l.env.Stdout, "It has %d fields. Mend %s.def; nut subdriver try -f hid %s.def %s.rec shows what it gives.\n", len(lesson.Fields), name, name, name)
 	return nil
 }
 

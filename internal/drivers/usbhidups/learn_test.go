@@ -3,15 +3,18 @@ package usbhidups
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"gonut/internal/hidups"
 	"gonut/internal/program"
 	"gonut/internal/subdriver"
 	transport "gonut/internal/transport/hid"
+	"gonut/test/devices/bench"
 )
 
 func readRecording(t *testing.T, file string) *transport.Recording {
@@ -74,7 +77,7 @@ func TestLearn(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	if ps := table.Check(nil); len(ps) > 0 {
+	if ps := table.Check(hidups.Family()); len(ps) > 0 {
 		t.Errorf("the starter table has warnings: %v", ps)
 	}
 	text, _ := os.ReadFile(name + ".def")
@@ -85,6 +88,24 @@ func TestLearn(t *testing.T) {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the starter table lacks %q:\n%s", want, text)
 		}
+	}
+}
+
+func TestLearnFromARecording(t *testing.T) {
+	file, err := filepath.Abs("../../../test/devices/hid/apc-backups-cs-500.rec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	if out, code, _ := learn(t, &transport.Recording{}, "-r", file); code != 0 {
+		t.Fatalf("nut learn -r ended with %d: %s", code, out)
+	}
+	want := readRecording(t, file)
+	if got := readRecording(t, "051d-0002.rec"); string(got.Descriptor) != string(want.Descriptor) || len(got.Features) < 10 {
+		t.Errorf("the recording of a recording has %d bytes of descriptor and %d reports; want %d and more than 10", len(got.Descriptor), len(got.Features), len(want.Descriptor))
+	}
+	if out, code, _ := learn(t, &transport.Recording{}, "-r", "none.rec"); code != 1 || !strings.Contains(out, "none.rec: no such file") {
+		t.Errorf("nut learn -r none.rec = %d, %s; want 1 and no such file", code, out)
 	}
 }
 
@@ -113,12 +134,58 @@ func TestLearnErrors(t *testing.T) {
 		{[]string{"-t", "long"}, 2, "is not a number of seconds"},
 		{[]string{"-x", "product=("}, 1, "option product"},
 		{[]string{"-x", "vendorid=1234"}, 1, "no such device"},
-		{nil, 1, "1 HID devices match, and none of them is a UPS"},
+		{nil, 1, "of the HID devices that match (1) none looks like a UPS"},
+		{[]string{"-x", "vendorid=0000", "-x", "productid=0000", "-t", "0", "-o", filepath.Join(t.TempDir(), "key")}, 0, "It has 1 fields"},
 	}
 	for _, test := range tests {
 		out, code, _ := learn(t, keyboard, test.args...)
 		if code != test.code || !strings.Contains(out, test.want) {
 			t.Errorf("nut learn %q = %d, %s; want %d, %s", test.args, code, out, test.code, test.want)
 		}
+	}
+}
+
+// Whatever the device, the table to begin with has no mistakes, and gives at least
+// the condition of the line and a value.
+func TestStarterTablesWork(t *testing.T) {
+	lib := subdriver.Load("hid", subdriver.Embedded())
+	recs := map[string]*transport.Recording{}
+	for _, name := range []string{"apc-bk650m2-ch", "apc-backups-cs-500"} {
+		recs[name] = readRecording(t, "../../../test/devices/hid/"+name+".rec")
+	}
+	files, err := filepath.Glob("../../../test/devices/hid/*.model")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no models: %v", err)
+	}
+	for _, file := range files {
+		recs[filepath.Base(file)] = &bench.ReadModel(t, file, lib).Recording
+	}
+	for name, rec := range recs {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			ids := []string{"-x", fmt.Sprintf("vendorid=%04x", rec.Info.VendorID), "-x", fmt.Sprintf("productid=%04x", rec.Info.ProductID)}
+			if out, code, _ := learn(t, rec, append(ids, "-t", "0", "-o", "ups")...); code != 0 {
+				t.Fatalf("nut learn ended with %d: %s", code, out)
+			}
+			var out bytes.Buffer
+			tool := subdriver.Program(subdriver.Families{"hid": hidups.Family()})
+			for _, args := range [][]string{{"check", "ups.def"}, {"try", "ups.def", "ups.rec"}} {
+				err := tool.Run(t.Context(), program.Env{Args: append([]string{"subdriver"}, args...), Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" }})
+				if err != nil {
+					t.Fatalf("nut subdriver %q = %v\n%s", args, err, out.String())
+				}
+			}
+			table, _ := os.ReadFile("ups.def")
+			for _, unwanted := range []string{"warning: ", "error: ", "No match line"} {
+				if strings.Contains("\n"+out.String(), "\n"+unwanted) {
+					t.Errorf("%q is said of the table:\n%s\n%s", unwanted, out.String(), table)
+				}
+			}
+			// Two vendors have everything on a page of their own.
+			private := strings.HasPrefix(name, "belkin.") || strings.HasPrefix(name, "powercom-interrupt")
+			if !private && !strings.Contains(out.String(), "\nups.status: O") {
+				t.Errorf("there is no ups.status:\n%s\n%s", out.String(), table)
+			}
+		})
 	}
 }

@@ -266,11 +266,7 @@ func (s *selection) accepts(i transport.Info) bool {
 // id that nobody has tried is taken only if the option productid asks for it.
 func (s *selection) table(i transport.Info) (subdriver.Found, error) {
 	if s.forced != nil {
-		found, _ := s.lib.Find("usb", usbID(i), i.Manufacturer, i.Product)
-		if found.Table != s.forced {
-			found = subdriver.Found{Table: s.forced}
-		}
-		return found, nil
+		return subdriver.Found{Table: s.forced, Match: s.forced.MatchOf("usb", usbID(i), i.Manufacturer, i.Product)}, nil
 	}
 	found, refused := s.lib.Find("usb", usbID(i), i.Manufacturer, i.Product)
 	switch {

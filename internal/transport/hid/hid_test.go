@@ -54,13 +54,21 @@ func TestRecordingRoundTrip(t *testing.T) {
 
 func TestRedactRemovesTheSerialEverywhere(t *testing.T) {
 	rec := read(t, sample)
-	rec.Redact()
+	rec.Features[9] = []byte("\x09AB12\x00")
+	rec.Inputs = append(rec.Inputs, []byte("\x08xAB12"))
+	rec.Redact(rec.Info.Serial)
 	var b bytes.Buffer
 	if err := rec.Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(b.String(), "AB12") {
+	if strings.Contains(b.String(), "AB12") || !strings.Contains(b.String(), "feature 09 30 30 30 30 00") || !strings.Contains(b.String(), "input 08 78 30 30 30 30") {
 		t.Errorf("after Redact the recording still has the serial:\n%s", b.String())
+	}
+	// A short one is taken only for itself.
+	rec = &Recording{Info: Info{Serial: " 7", Product: "UPS 700"}, Strings: map[int]string{1: "7", 2: "17"}, Features: map[byte][]byte{7: {7, '7'}}}
+	rec.Redact(rec.Info.Serial)
+	if rec.Info.Serial != " 0" || rec.Info.Product != "UPS 700" || rec.Strings[1] != "0" || rec.Strings[2] != "17" || rec.Features[7][1] != '7' {
+		t.Errorf("after Redact of a short serial the recording is %+v", rec)
 	}
 }
 

@@ -2,6 +2,7 @@ package hid
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -141,17 +142,34 @@ func (rec *Recording) Write(w io.Writer) error {
 	return b.Flush()
 }
 
-// Redact removes serial numbers: the serial is replaced by zeros of the same
-// length wherever it occurs among the strings.
-func (rec *Recording) Redact() {
-	serial := rec.Info.Serial
-	if strings.TrimSpace(serial) == "" {
+// Redact replaces a serial number by zeros of the same length wherever it occurs, as a
+// text of the device or in its reports. One of less than four bytes could be a part of
+// anything; it is replaced only where it is all of a text.
+func (rec *Recording) Redact(serial string) {
+	serial = strings.TrimSpace(serial)
+	if serial == "" {
 		return
 	}
 	zeros := strings.Repeat("0", len(serial))
-	rec.Info.Serial = zeros
-	for n, s := range rec.Strings {
-		rec.Strings[n] = strings.ReplaceAll(s, serial, zeros)
+	replace := func(text string) string {
+		if strings.TrimSpace(text) == serial || len(serial) >= 4 {
+			return strings.ReplaceAll(text, serial, zeros)
+		}
+		return text
 	}
-	rec.Info.Product = strings.ReplaceAll(rec.Info.Product, serial, zeros)
+	for _, text := range []*string{&rec.Info.Serial, &rec.Info.Product, &rec.Info.Manufacturer} {
+		*text = replace(*text)
+	}
+	for n, s := range rec.Strings {
+		rec.Strings[n] = replace(s)
+	}
+	if len(serial) < 4 {
+		return
+	}
+	for id, data := range rec.Features {
+		rec.Features[id] = bytes.ReplaceAll(data, []byte(serial), []byte(zeros))
+	}
+	for i, data := range rec.Inputs {
+		rec.Inputs[i] = bytes.ReplaceAll(data, []byte(serial), []byte(zeros))
+	}
 }
