@@ -181,9 +181,8 @@ func TestStarterTablesWork(t *testing.T) {
 					t.Errorf("%q is said of the table:\n%s\n%s", unwanted, out.String(), table)
 				}
 			}
-			// Two vendors have everything on a page of their own.
-			private := strings.HasPrefix(name, "belkin.") || strings.HasPrefix(name, "powercom-interrupt")
-			if !private && !strings.Contains(out.String(), "\nups.status: O") {
+			fields, _ := os.ReadFile("ups.txt")
+			if bytes.Contains(fields, []byte(".ACPresent, ")) && !strings.Contains(out.String(), "\nups.status: O") {
 				t.Errorf("there is no ups.status:\n%s\n%s", out.String(), table)
 			}
 		})
