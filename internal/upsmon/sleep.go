@@ -2,6 +2,7 @@ package upsmon
 
 import (
 	"context"
+	"time"
 
 	"gonut/internal/upsmon/monitor"
 )
@@ -35,12 +36,30 @@ func (l *loop) watchSleep() (events <-chan bool, stop func()) {
 	return c, cancel
 }
 
-func (l *loop) slept() {
-	if l.asleep {
+// slept takes in that the system is about to sleep, or woke up.
+func (l *loop) slept(asleep bool) {
+	if asleep == l.asleep {
+		return
+	}
+	l.asleep, l.since = asleep, time.Now()
+	if asleep {
 		l.deps.Service.Reloading()
 		l.step(monitor.Suspending{})
 		return
 	}
 	l.step(monitor.Resumed{})
 	l.deps.Service.Ready("")
+}
+
+// dozeMost is how long this program may run while the system is said to sleep.
+// Running time stands still in sleep, so this is for falling asleep only.
+const dozeMost = 2 * time.Minute
+
+// wakeUp sees that the system is awake although nobody said so. Without it a login
+// manager that goes away at the wrong moment would leave this host unprotected.
+func (l *loop) wakeUp() {
+	if l.asleep && time.Since(l.since) > dozeMost {
+		l.log.Warn("the system was said to go to sleep and is awake all the same")
+		l.slept(false)
+	}
 }

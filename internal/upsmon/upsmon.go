@@ -157,8 +157,9 @@ type loop struct {
 	loading bool // the configuration is being read
 	again   bool // and has to be read once more after that
 	every   time.Duration
-	goodbye bool // log out from servers at the end
-	asleep  bool // the system sleeps, and said so
+	goodbye bool      // log out from servers at the end
+	asleep  bool      // the system sleeps, and said so
+	since   time.Time // when it said so
 	exit    *monitor.Exit
 }
 
@@ -200,8 +201,8 @@ func (l *loop) run(ctx context.Context) error {
 			l.step(monitor.Stop{})
 		case <-parentGone:
 			parentGone = l.parentGone()
-		case l.asleep = <-sleep:
-			l.slept()
+		case asleep := <-sleep:
+			l.slept(asleep)
 			watch = newClockWatch(time.Now())
 		case err := <-l.result:
 			l.shutdownDone(err)
@@ -209,6 +210,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.reloaded(c)
 		case <-pulse.C:
 			l.deps.Service.Watchdog()
+			l.wakeUp()
 		}
 		if by, set := watch.look(time.Now()); by != 0 && !l.asleep {
 			l.step(monitor.ClockJump{By: by, Set: set})

@@ -501,13 +501,33 @@ func TestSleep(t *testing.T) {
 		s <- true
 		synctest.Wait()
 		u.status("OB LB")
-		time.Sleep(time.Hour)
+		time.Sleep(90 * time.Second) // as long as falling asleep may take
 		u.status("OL")
 		time.Sleep(7 * time.Second)
 		s <- false
 		time.Sleep(time.Minute)
 		h.wantHeard("ONBATT SUSPEND_STARTING LOWBATT ONLINE SUSPEND_FINISHED")
 		h.wantUp()
+	})
+}
+
+// A system that says it goes to sleep and then does not, or whose login manager never
+// tells of the end, is guarded again after a while.
+func TestSleepThatNeverEnds(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL")
+		w.serve("server", u)
+		s := make(sleeper)
+		h := w.startWith("host", primary, Deps{Sleep: s})
+		time.Sleep(time.Minute)
+		s <- true
+		synctest.Wait()
+		u.status("OB LB")
+		time.Sleep(time.Minute)
+		h.wantUp()
+		time.Sleep(2 * time.Minute)
+		h.wantHeard("SUSPEND_STARTING ONBATT LOWBATT SUSPEND_FINISHED FSD SHUTDOWN")
+		h.wantDown(3*time.Minute, 4*time.Minute)
 	})
 }
 
