@@ -207,6 +207,10 @@ var badLines = []struct {
 	{"upsmon.conf", "MONITOR a@b 1 u my pass primary\n", []string{
 		`1: MONITOR has 1 words too many; a password with blanks or '=' needs quotes`,
 		`1: MONITOR: "pass" is neither primary nor secondary; secondary is assumed`}},
+	{"upsmon.conf", "MONITOR a 1 u p primary\nMONITOR a@LocalHost:3493 1 u p primary\nMONITOR a@[::1] 1 u p primary\nMONITOR a@localhost:3494 1 u p primary\nMONITOR A 1 u p primary\nMONITOR a@h 1 u p primary\n", []string{
+		`2: MONITOR: a@LocalHost:3493 is the UPS of line 1 by another name: this host logs in to it twice, counts its power value twice and waits for itself`,
+		`3: MONITOR: a@[::1] is the UPS of line 1 by another name: this host logs in to it twice, counts its power value twice and waits for itself`,
+		`3: MONITOR: a@[::1] is the UPS of line 2 by another name: this host logs in to it twice, counts its power value twice and waits for itself`}},
 	{"upsmon.conf", "MONITOR a@b one u p primary\nMONITOR b@b -1 u p primary\nMONITOR c@b 4294967296 u p primary\nMONITOR d@b 2x u p primary\n", []string{
 		`1: MONITOR: the power value "one" is no number and is read as 0`,
 		`2: MONITOR: the power value -1 is out of range; the line is ignored`,

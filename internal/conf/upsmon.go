@@ -197,8 +197,25 @@ func monitor(c *UPSMon, l line) error {
 	if _, err := netproto.ParseSystem(m.System); err != nil {
 		l.warn("MONITOR: %v; it can never be reached", err)
 	}
+	for _, o := range c.Monitors {
+		if sameSystem(o.System, m.System) {
+			l.warn("MONITOR: %s is the UPS of line %d by another name: this host logs in to it twice, counts its power value twice and waits for itself", m.System, o.Line)
+		}
+	}
 	c.Monitors = append(c.Monitors, m)
 	return nil
+}
+
+// sameSystem reports whether two names are of one UPS.
+func sameSystem(a, b string) bool {
+	s, err1 := netproto.ParseSystem(a)
+	o, err2 := netproto.ParseSystem(b)
+	return err1 == nil && err2 == nil && s.UPS == o.UPS && s.Port == o.Port &&
+		(strings.EqualFold(s.Name, o.Name) || thisHost(s.Name) && thisHost(o.Name))
+}
+
+func thisHost(name string) bool {
+	return slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, strings.ToLower(name))
 }
 
 // powerValue reads how many power supplies a ups feeds. As in C, what is no number
