@@ -279,7 +279,7 @@ func TestUPSMon(t *testing.T) {
 	})
 	c = good(t, ParseUPSMon, `
 MONITOR apc@localhost 2 mon "pass word" primary
-MONITOR apc 0 mon p MASTER
+MONITOR other 0 mon p MASTER
 MONITOR o@[::1]:4000 1 mon p slave
 MINSUPPLIES 0
 POLLFREQ 2
@@ -318,7 +318,7 @@ debug_min 2
 	same(t, "all", c, UPSMon{
 		Monitors: []Monitor{
 			{System: "apc@localhost", PowerValue: 2, User: "mon", Password: "pass word", Primary: true, Line: 2},
-			{System: "apc", User: "mon", Password: "p", Primary: true, Line: 3},
+			{System: "other", User: "mon", Password: "p", Primary: true, Line: 3},
 			{System: "o@[::1]:4000", PowerValue: 1, User: "mon", Password: "p", Line: 4},
 		},
 		PollFreq: 2 * time.Second, PollFreqAlert: 3 * time.Second, PollFailLogThrottle: 4,
