@@ -45,9 +45,20 @@ type Config struct {
 	User, Group, Chroot string
 	StatePath           string // where ups.conf wants the sockets; empty: it does not say
 
+	// InStep has polls at whole multiples of PollInterval, so that several sessions
+	// of one process wake it together.
+	InStep bool
 	// OpenOnce ends Run if the first attempt to open the device fails, as C's
 	// drivers do; otherwise it is tried like a lost one.
 	OpenOnce bool
+}
+
+// pause is how long to wait after a poll that begins now until the next one.
+func (c *Config) pause(now time.Time) time.Duration {
+	if c.InStep {
+		return c.PollInterval - now.Sub(now.Truncate(c.PollInterval))
+	}
+	return c.PollInterval
 }
 
 // NewConfig returns the Config of a device of which nothing is configured but its

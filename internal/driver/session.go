@@ -398,7 +398,7 @@ func (l *loop) beginPoll(now time.Time, depth Depth) {
 	}
 	l.woken = false
 	if depth != Quick || !now.Before(l.nextPoll) {
-		l.nextPoll = now.Add(l.config.PollInterval)
+		l.nextPoll = now.Add(l.config.pause(now))
 	}
 	if depth != Quick {
 		l.nextFull = now.Add(l.config.fullEvery(&l.driver))

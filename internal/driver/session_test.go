@@ -405,6 +405,33 @@ func TestSessionPollsOnTimeAndOnWake(t *testing.T) {
 	})
 }
 
+// Sessions of one process that began at different times poll at the same times.
+func TestSessionsPollInStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bs []*bench
+		for _, late := range []time.Duration{0, 700 * time.Millisecond, 900 * time.Millisecond} {
+			time.Sleep(late)
+			b := newBench()
+			start(t, b, func(c *driver.Config) { c.InStep = true }, driver.Hooks{})
+			synctest.Wait()
+			bs = append(bs, b)
+		}
+		time.Sleep(399 * time.Millisecond) // 1.999 s
+		for _, at := range []struct {
+			wait  time.Duration
+			polls int // of each since its first one
+		}{{0, 0}, {2 * time.Millisecond, 1}, {1997 * time.Millisecond, 1}, {2 * time.Millisecond, 2}} {
+			time.Sleep(at.wait)
+			synctest.Wait()
+			for i, b := range bs {
+				if _, _, n := b.count(); n != at.polls+1 {
+					t.Errorf("session %d polled %d times; want %d", i, n, at.polls+1)
+				}
+			}
+		}
+	})
+}
+
 func TestSessionReopensWhenDeviceIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench()

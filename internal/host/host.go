@@ -205,6 +205,7 @@ func (h *Host) driveOnce(ctx context.Context, u Unit, inner *memnet.Network, rea
 	defer wg.Wait()
 	defer cancel()
 	c := u.Config
+	c.InStep = true
 	c.Values.StatePath = h.Server.StatePath
 	c.Values.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		// Drivers that attach to others of this process find them in memory.
