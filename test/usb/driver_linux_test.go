@@ -41,7 +41,8 @@ type driver struct {
 	results chan drvsock.Message
 }
 
-// A safeBuffer is a buffer that two goroutines may use.
+// A safeBuffer is a buffer that two goroutines may use. It puts the time since boot
+// before each text.
 type safeBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -50,7 +51,8 @@ type safeBuffer struct {
 func (s *safeBuffer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.b.Write(p)
+	fmt.Fprintf(&s.b, "%8.3f %s", uptime().Seconds(), p)
+	return len(p), nil
 }
 
 func (s *safeBuffer) String() string {
@@ -69,7 +71,7 @@ func startDriver(t *testing.T, w way, u *unit, options ...string) *driver {
 	dir := configure(t, w, u, options)
 	d := &driver{way: w, log: &safeBuffer{}, ended: make(chan struct{}), state: ups.NewState(), results: make(chan drvsock.Message, 16)}
 	d.cmd = exec.Command(w.program, "-a", "test", "-F", "-u", w.user)
-	d.cmd.Env = append(os.Environ(), "NUT_CONFPATH="+dir, "NUT_STATEPATH="+dir, "NUT_ALTPIDPATH="+dir, "NUT_PIDPATH="+dir)
+	d.cmd.Env = append(os.Environ(), "GOTRACEBACK=all", "NUT_CONFPATH="+dir, "NUT_STATEPATH="+dir, "NUT_ALTPIDPATH="+dir, "NUT_PIDPATH="+dir)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -81,7 +83,8 @@ func startDriver(t *testing.T, w way, u *unit, options ...string) *driver {
 	t.Cleanup(func() {
 		d.stop(t)
 		if t.Failed() {
-			t.Logf("log of the driver, %s:\n%s", w.name, d.log)
+			log, _, _ := strings.Cut(d.log.String(), "SIGABRT")
+			t.Logf("log of the driver, %s:\n%s", w.name, log)
 		}
 	})
 	d.connect(t, drvsock.DialPath(drvsock.Path(dir, "usbhid-ups", "test")))
@@ -204,15 +207,4 @@ func (d *driver) stop(t *testing.T) {
 		d.cmd.Process.Kill()
 		<-d.ended
 	}
-}
-
-// device returns the variables that describe the device, not the driver.
-func (d *driver) device() map[string]string {
-	vs := map[string]string{}
-	for _, v := range d.state.Snapshot().Variables {
-		if !strings.HasPrefix(v.Name, "driver.") {
-			vs[v.Name] = v.Value
-		}
-	}
-	return vs
 }

@@ -6,11 +6,15 @@ package usb_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"gonut/internal/transport/hid"
 	"gonut/internal/transport/usb"
@@ -73,7 +77,8 @@ func (u *unit) in(t *testing.T) {
 	})
 }
 
-// back plugs the unit in and waits until the kernel lists it.
+// back plugs the unit in and waits until the kernel has found a driver for it: its
+// own, or ours by usbfs.
 func (u *unit) back(t *testing.T) {
 	t.Helper()
 	p, err := usbip.Attach(u.Device, usbip.FullSpeed)
@@ -81,9 +86,9 @@ func (u *unit) back(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.plug = p
-	eventually(t, "the kernel lists the device", func() bool {
-		_, ok := u.find(t)
-		return ok
+	eventually(t, "the kernel has enumerated the device", func() bool {
+		d, ok := u.find(t)
+		return ok && boundTo(d) != ""
 	})
 }
 
@@ -135,11 +140,39 @@ func boundTo(d usb.Device) string {
 // eventually waits up to ten seconds for a condition.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("after 10 s it does not hold that %s", what)
+			t.Fatalf("after 10 s it does not hold that %s\n%s", what, kernel())
 		}
 	}
+}
+
+// uptime is the time since boot, which is that of the kernel's messages.
+func uptime() time.Duration {
+	var now unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+	return time.Duration(now.Nano())
+}
+
+// kernel returns what may explain why the kernel does not do what it is to: its last
+// messages, and where threads wait that no signal reaches.
+func kernel() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%8.3f now\n", uptime().Seconds())
+	stats, _ := filepath.Glob("/proc/[0-9]*/task/*/stat")
+	for _, f := range stats {
+		text, _ := os.ReadFile(f)
+		if _, rest, ok := strings.Cut(string(text), ") "); ok && strings.HasPrefix(rest, "D") {
+			stack, _ := os.ReadFile(filepath.Join(filepath.Dir(f), "stack"))
+			fmt.Fprintf(&b, "%s\n%s", text[:strings.IndexByte(string(text), ')')+1], stack)
+		}
+	}
+	log := make([]byte, 1<<18)
+	if n, err := unix.Klogctl(3, log); err == nil {
+		log = log[:n]
+		b.Write(log[max(0, len(log)-6000):])
+	}
+	return b.String()
 }
 
 // sink drops what is logged.

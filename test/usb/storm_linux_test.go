@@ -28,8 +28,8 @@ type recovery struct {
 }
 
 // faults are what happens to a device in a storm: each breaks it and returns when
-// it works again. A device that was unplugged works again when the kernel lists
-// it.
+// it works again. A device that was unplugged works again when the kernel has
+// enumerated it.
 func faults() map[string]func(*testing.T, *unit, *rand.Rand) {
 	during := func(begin func(*unit, virtual.Pipe)) func(*testing.T, *unit, *rand.Rand) {
 		return func(_ *testing.T, u *unit, r *rand.Rand) {
@@ -81,24 +81,29 @@ func storm(t *testing.T, u *unit, n int, r *rand.Rand, seen func(mains bool, loa
 				t.Errorf("no recovery within 30 s of %s", kind)
 				return rs
 			}
-			time.Sleep(2 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond)
 		}
 		rs = append(rs, recovery{kind, time.Since(begin)})
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Logf("%8.3f recovered from %s after %v", uptime().Seconds(), kind, took.Round(time.Millisecond))
+		}
 	}
 	return rs
 }
 
-// power switches the mains and the load of a Back-UPS: bit 2 of report 0x16 is
-// ACPresent, bit 1 Discharging, report 0x50 is PercentLoad. The device tells of
-// the mains by itself, as real ones do.
+// power switches the mains and the load of a Back-UPS: report 0x13 is ACPresent, so is
+// bit 2 of report 0x16, whose bit 1 is Discharging and bit 3 BatteryPresent; report
+// 0x50 is PercentLoad. The device tells of the mains by itself, as real ones do.
 func (u *unit) power(mains bool, load byte) {
-	report := []byte{0x16, 0x02, 0x00}
+	present, status := []byte{0x13, 0}, []byte{0x16, 0x0a, 0x00}
 	if mains {
-		report[1] = 0x0c
+		present[1], status[1] = 1, 0x0c
 	}
-	u.Put(report...)
+	u.Put(present...)
+	u.Put(status...)
 	u.Put(0x50, load)
-	u.Push(report...)
+	u.Push(present...)
+	u.Push(status...)
 }
 
 // statistics prints the recoveries and fails the test if they are slower than

@@ -32,7 +32,7 @@ func Driver() driver.Driver {
 
 // With returns the driver over another way to devices.
 func With(opener func(log *slog.Logger) transport.Opener) driver.Driver {
-	f := &finder{opener: opener, last: map[string]transport.Info{}}
+	f := &finder{opener: opener, openers: map[string]transport.Opener{}, last: map[string]transport.Info{}}
 	return driver.Driver{
 		Name: "usbhid-ups", Version: Version,
 		Description:      "Generic HID driver",
@@ -82,12 +82,22 @@ func Options() []driver.Option {
 type finder struct {
 	opener func(*slog.Logger) transport.Opener
 
-	mu   sync.Mutex
-	last map[string]transport.Info // by name of the ups
+	mu      sync.Mutex                  // guards what follows; both are by name of the ups
+	openers map[string]transport.Opener // they know which way to the device worked
+	last    map[string]transport.Info
 }
 
-func (f *finder) hotplug(ctx context.Context, _ driver.Values, log *slog.Logger) <-chan struct{} {
-	return f.opener(log).Changed(ctx)
+func (f *finder) hotplug(ctx context.Context, v driver.Values, log *slog.Logger) <-chan struct{} {
+	return f.openerOf(v.UPS, log).Changed(ctx)
+}
+
+func (f *finder) openerOf(name string, log *slog.Logger) transport.Opener {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.openers[name] == nil {
+		f.openers[name] = f.opener(log)
+	}
+	return f.openers[name]
 }
 
 func (f *finder) open(ctx context.Context, v driver.Values, log *slog.Logger) (driver.Device, error) {
@@ -116,7 +126,7 @@ func (f *finder) open(ctx context.Context, v driver.Values, log *slog.Logger) (d
 		return nil, fmt.Errorf("%w: %w", driver.ErrConfig, err)
 	}
 	tuning.Preset = s.preset
-	opener := f.opener(log)
+	opener := f.openerOf(v.UPS, log)
 	conn, err := opener.Open(ctx, m, tuning)
 	if err != nil {
 		return nil, s.explain(ctx, opener, m, err)

@@ -2,11 +2,14 @@ package usb
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,33 +22,40 @@ import (
 // A Handle is one open device. Its transfers may be used from several goroutines
 // at once; Claim, Release, Reset and Close belong to one.
 //
-// Every transfer is a URB that the kernel works on while the goroutine waits in
-// the runtime's poller, so waiting costs no thread and ends with the context.
-// Of all that wait one holds the reaper's token and collects for all.
+// Every transfer is a URB that the kernel works on. One goroutine waits in the
+// runtime's poller and collects what has ended, for everybody: waiting costs no
+// thread and ends with the context.
 type Handle struct {
 	device  Device
 	system  System
 	file    *os.File
 	raw     syscall.RawConn
 	ioctls  usbfsIoctls
-	reaper  chan struct{}  // one token: who put it there reaps
 	claimed map[uint8]bool // true: a kernel driver has to be bound again; owner's only
 	careful atomic.Bool    // the kernel may hold us up, see quick
 
 	mu      sync.Mutex // guards what follows
 	pending map[*urb]*transfer
-	lost    error // why no transfer can succeed any more
+	spare   []*transfer // to be used again
+	lost    error       // why no transfer can succeed any more
 }
 
-// A transfer is one URB on its way. The kernel has the addresses of urb and
-// buffer until it was reaped.
+// A transfer is one URB. While it is pending the kernel has the addresses of urb
+// and buffer.
 type transfer struct {
 	urb    urb
 	buffer []byte
 	pinner runtime.Pinner
-	done   chan struct{} // closed when reaped or lost
-	err    error         // valid after done
+	done   chan struct{} // gets one token when reaped or lost
+	err    error         // valid after that
 }
+
+// How much room a transfer has at least, so that most can be used again, and how
+// many are kept for that.
+const (
+	usualSize = 8 + 256
+	maxSpare  = 4
+)
 
 // Open opens a device that List returned, by its node in the device folder. It
 // claims nothing yet.
@@ -62,13 +72,14 @@ func (s System) Open(d Device) (*Handle, error) {
 		f.Close()
 		return nil, fmt.Errorf("open USB device %v: node %s is not of usbfs: %w", d, f.Name(), err)
 	}
-	return &Handle{
+	h := &Handle{
 		device: d, system: s, file: f, raw: raw,
 		ioctls:  newUSBFSIoctls(nativeIoctls()),
-		reaper:  make(chan struct{}, 1),
 		claimed: map[uint8]bool{},
 		pending: map[*urb]*transfer{},
-	}, nil
+	}
+	go h.reap()
+	return h, nil
 }
 
 // Device returns what the handle was opened with.
@@ -127,20 +138,25 @@ func (h *Handle) with(f func(fd uintptr) error) error {
 // device sends if the setup packet says In. It returns how many bytes were
 // moved. ControlTimeout applies if ctx has no earlier deadline.
 func (h *Handle) Control(ctx context.Context, s Setup, data []byte) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, ControlTimeout)
-	defer cancel()
-	buffer := make([]byte, 8+len(data))
-	buffer[0], buffer[1] = s.RequestType, s.Request
-	buffer[2], buffer[3] = byte(s.Value), byte(s.Value>>8)
-	buffer[4], buffer[5] = byte(s.Index), byte(s.Index>>8)
-	buffer[6], buffer[7] = byte(len(data)), byte(len(data)>>8)
-	if s.RequestType&In == 0 {
-		copy(buffer[8:], data)
+	if until, ok := ctx.Deadline(); !ok || time.Until(until) > ControlTimeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, ControlTimeout)
+		defer cancel()
 	}
-	n, err := h.transfer(ctx, urbControl, 0, buffer)
+	t := h.prepare(urbControl, 0, 8+len(data))
+	defer h.release(t)
+	p := t.buffer
+	p[0], p[1] = s.RequestType, s.Request
+	binary.LittleEndian.PutUint16(p[2:], s.Value)
+	binary.LittleEndian.PutUint16(p[4:], s.Index)
+	binary.LittleEndian.PutUint16(p[6:], uint16(len(data)))
+	if s.RequestType&In == 0 {
+		copy(p[8:], data)
+	}
+	n, err := h.transfer(ctx, t)
 	n = min(n, len(data))
 	if s.RequestType&In != 0 {
-		copy(data, buffer[8:8+n])
+		copy(data, p[8:8+n])
 	}
 	if err != nil {
 		return n, fmt.Errorf("control transfer %v of %s: %w", s, h.device.Path, err)
@@ -161,13 +177,14 @@ func (h *Handle) Bulk(ctx context.Context, endpoint uint8, p []byte) (int, error
 }
 
 func (h *Handle) stream(ctx context.Context, kind, endpoint uint8, p []byte) (int, error) {
-	buffer := make([]byte, len(p)) // the caller's may be on a stack
+	t := h.prepare(kind, endpoint, len(p))
+	defer h.release(t)
 	if endpoint&In == 0 {
-		copy(buffer, p)
+		copy(t.buffer, p)
 	}
-	n, err := h.transfer(ctx, kind, endpoint, buffer)
+	n, err := h.transfer(ctx, t)
 	if endpoint&In != 0 {
-		copy(p, buffer[:n])
+		copy(p, t.buffer[:n])
 	}
 	if err != nil {
 		return n, fmt.Errorf("transfer on endpoint %02x of %s: %w", endpoint, h.device.Path, err)
@@ -175,109 +192,94 @@ func (h *Handle) stream(ctx context.Context, kind, endpoint uint8, p []byte) (in
 	return n, nil
 }
 
-// transfer submits a URB, waits for it and returns how many bytes it moved.
-func (h *Handle) transfer(ctx context.Context, kind, endpoint uint8, buffer []byte) (int, error) {
-	t := &transfer{buffer: buffer, done: make(chan struct{})}
-	t.urb = urb{kind: kind, endpoint: endpoint, length: int32(len(buffer))}
-	t.pinner.Pin(&t.urb)
-	if len(buffer) > 0 {
-		t.pinner.Pin(&buffer[0])
-		t.urb.buffer = unsafe.Pointer(&buffer[0])
+// prepare returns a transfer with room for size bytes, a new one or one that was
+// released.
+func (h *Handle) prepare(kind, endpoint uint8, size int) *transfer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var t *transfer
+	if n := len(h.spare); n > 0 && size <= usualSize {
+		t, h.spare = h.spare[n-1], h.spare[:n-1]
+	} else {
+		t = &transfer{buffer: make([]byte, max(size, usualSize)), done: make(chan struct{}, 1)}
+		t.pinner.Pin(&t.urb)
+		t.pinner.Pin(&t.buffer[0])
 	}
+	t.buffer = t.buffer[:size]
+	t.urb = urb{kind: kind, endpoint: endpoint, length: int32(size), buffer: unsafe.Pointer(unsafe.SliceData(t.buffer))}
+	t.err = nil
+	return t
+}
+
+// release takes back a transfer that is not pending.
+func (h *Handle) release(t *transfer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lost != nil || cap(t.buffer) != usualSize || len(h.spare) == maxSpare {
+		t.pinner.Unpin()
+		return
+	}
+	h.spare = append(h.spare, t)
+}
+
+// transfer submits a URB, waits for it and returns how many bytes it moved.
+func (h *Handle) transfer(ctx context.Context, t *transfer) (int, error) {
 	if err := h.submit(t); err != nil {
 		return 0, Explain(err)
 	}
-	h.wait(ctx, t)
 	select {
 	case <-t.done:
-	default:
+	case <-ctx.Done():
 		h.discard(t)
 	}
-	if errors.Is(t.err, unix.ENOENT) && ctx.Err() != nil { // we took it back
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return int(t.urb.actual), ErrTimeout
-		}
-		return int(t.urb.actual), context.Cause(ctx)
+	n := max(int(t.urb.actual), 0)
+	switch {
+	case t.err == nil:
+		return n, nil
+	case !errors.Is(t.err, unix.ENOENT) || ctx.Err() == nil:
+		return n, Explain(t.err)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded): // we took it back
+		return n, ErrTimeout
 	}
-	if t.err != nil {
-		return int(t.urb.actual), Explain(t.err)
-	}
-	return int(t.urb.actual), nil
+	return n, context.Cause(ctx)
 }
 
 func (h *Handle) submit(t *transfer) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.lost != nil {
-		t.pinner.Unpin()
 		return h.lost
 	}
 	err := h.with(func(fd uintptr) error { return h.quick(fd, h.ioctls.submitURB, unsafe.Pointer(&t.urb)) })
-	if err != nil {
-		t.pinner.Unpin()
-		return err
+	if err == nil {
+		h.pending[&t.urb] = t
 	}
-	h.pending[&t.urb] = t
-	return nil
+	return err
 }
 
-// wait returns when t is done or ctx has ended.
-func (h *Handle) wait(ctx context.Context, t *transfer) {
-	select {
-	case <-t.done:
-	case <-ctx.Done():
-	case h.reaper <- struct{}{}:
-		h.reap(ctx, t)
-		<-h.reaper
-	}
+// reap collects transfers that have ended until the handle is closed or the device
+// is gone.
+func (h *Handle) reap() {
+	h.raw.Write(func(fd uintptr) bool { return !h.collect(fd) })
+	h.lose(os.ErrClosed)
 }
 
-// reap collects finished transfers, everybody's, until t is among them or ctx
-// ends. The caller holds the reaper's token.
-func (h *Handle) reap(ctx context.Context, t *transfer) {
-	deadline, _ := ctx.Deadline()
-	stop := context.AfterFunc(ctx, func() { h.file.SetWriteDeadline(time.Unix(1, 0)) })
-	defer stop()
-	for {
-		// A deadline of the reaper before, set late, may interrupt us: then again.
-		h.file.SetWriteDeadline(deadline)
-		if ctx.Err() != nil {
-			return
-		}
-		err := h.raw.Write(func(fd uintptr) bool {
-			h.collect(fd)
-			select {
-			case <-t.done:
-				return true
-			default:
-				return false
-			}
-		})
-		if err == nil {
-			return
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			h.lose(os.ErrClosed)
-			return
-		}
-	}
-}
-
-// collect takes all finished URBs from the kernel. The poller reports only
-// changes, so none may be left behind.
-func (h *Handle) collect(fd uintptr) {
+// collect takes all URBs that have ended from the kernel, and reports whether more
+// may come. The poller reports only changes, so none may be left behind.
+func (h *Handle) collect(fd uintptr) bool {
 	for h.waiting() {
 		var u *urb
 		switch err := h.quick(fd, h.ioctls.reapURBNoDelay, unsafe.Pointer(&u)); {
 		case err == nil:
 			h.finish(u)
 		case errors.Is(err, unix.EAGAIN):
-			return
+			return true
 		default:
 			h.lose(err)
-			return
+			return false
 		}
 	}
+	return true
 }
 
 func (h *Handle) waiting() bool {
@@ -293,50 +295,53 @@ func (h *Handle) finish(u *urb) {
 	if t == nil {
 		return
 	}
-	delete(h.pending, u)
 	switch u.status {
 	case 0:
 		h.careful.Store(false)
+		h.end(t, nil)
 	case -int32(unix.EPIPE): // an answer
-		t.err = unix.EPIPE
+		h.end(t, unix.EPIPE)
 	default:
 		h.careful.Store(true)
-		t.err = syscall.Errno(-u.status)
+		h.end(t, syscall.Errno(-u.status))
 	}
-	t.pinner.Unpin()
-	close(t.done)
+}
+
+// end lets go of a pending transfer; h.mu is held.
+func (h *Handle) end(t *transfer, err error) {
+	delete(h.pending, &t.urb)
+	t.err = err
+	t.done <- struct{}{}
 }
 
 // lose ends all transfers because the device or the handle is gone. The kernel
-// writes into a URB only when it is reaped, which happens no more; the memory
-// stays alive with its pins nevertheless.
+// writes into a URB only when it is reaped, which happens no more.
 func (h *Handle) lose(why error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.lost == nil {
 		h.lost = why
 	}
-	for u, t := range h.pending {
-		delete(h.pending, u)
-		t.err = why
-		t.pinner.Unpin()
-		close(t.done)
+	for _, t := range h.pending {
+		h.end(t, why)
 	}
+	for _, t := range h.spare {
+		t.pinner.Unpin()
+	}
+	h.spare = nil
 }
 
 // discard takes a transfer back from the kernel, which ends it with ENOENT, or
 // with its result if that came first.
 func (h *Handle) discard(t *transfer) {
 	h.do(h.ioctls.discardURB, unsafe.Pointer(&t.urb)) // an error means: ended already
-	if err := h.raw.Control(h.collect); err != nil {
-		h.lose(os.ErrClosed)
-	}
 	limit := time.NewTimer(time.Second)
 	defer limit.Stop()
 	select {
 	case <-t.done:
 	case <-limit.C: // the host controller kept it: nothing will work any more
 		h.lose(unix.ESHUTDOWN)
+		<-t.done
 	}
 }
 
@@ -457,15 +462,11 @@ func (h *Handle) Close() error {
 	if h.lost == nil {
 		h.lost = os.ErrClosed
 	}
-	var open []*urb
-	for u := range h.pending {
-		open = append(open, u)
-	}
+	open := slices.Collect(maps.Keys(h.pending))
 	h.mu.Unlock()
 	for _, u := range open {
 		h.do(h.ioctls.discardURB, unsafe.Pointer(u))
 	}
-	h.raw.Control(h.collect)
 	h.lose(os.ErrClosed)
 	return h.file.Close()
 }

@@ -26,12 +26,22 @@ func (s System) sysfs() string {
 	return s.Sysfs
 }
 
-func (s System) node(d Device) string {
-	dir := s.Devices
-	if dir == "" {
-		dir = "/dev/bus/usb"
+func (s System) nodes() string {
+	if s.Devices == "" {
+		return "/dev/bus/usb"
 	}
-	return filepath.Join(dir, fmt.Sprintf("%03d", d.Bus), fmt.Sprintf("%03d", d.Number))
+	return s.Devices
+}
+
+// HasNodes reports whether there is a folder of devices that can be opened: in a
+// container there may be none.
+func (s System) HasNodes() bool {
+	_, err := os.Stat(s.nodes())
+	return err == nil
+}
+
+func (s System) node(d Device) string {
+	return filepath.Join(s.nodes(), fmt.Sprintf("%03d", d.Bus), fmt.Sprintf("%03d", d.Number))
 }
 
 // List returns the devices that are plugged in, hubs left out, in the order of

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,7 +100,7 @@ func runTests() int {
 	failed := 0
 	for _, t := range tests {
 		fmt.Println("GUEST runs", filepath.Base(t))
-		cmd := exec.Command(t, append([]string{"-test.v", "-test.parallel=8"}, strings.Fields(string(args))...)...)
+		cmd := exec.Command(t, append([]string{"-test.v", "-test.parallel=8"}, argumentsFor(filepath.Base(t), string(args))...)...)
 		cmd.Dir = "/tests"
 		if d := strings.TrimSuffix(t, ".test"); isFolder(d) {
 			cmd.Dir = d
@@ -111,6 +112,14 @@ func runTests() int {
 		}
 	}
 	return failed
+}
+
+// argumentsFor returns the arguments that a test binary knows: those of the tests of
+// drivers are theirs alone.
+func argumentsFor(binary, all string) []string {
+	return slices.DeleteFunc(strings.Fields(all), func(a string) bool {
+		return !strings.HasPrefix(a, "-test.") && binary != "2-kernel.test"
+	})
 }
 
 func isFolder(name string) bool {

@@ -109,19 +109,42 @@ func (p *Plug) Unplug() {
 	<-p.done
 }
 
-// freePort finds a port of the controller without a device: state 004 in lines
-// like "hs  0000 004 000 00000000 000000 0-0".
+// freePort finds a port without a device: state 004 in lines like
+// "hs  0000 004 000 00000000 000000 0-0". Of several controllers it takes the one
+// with the fewest devices, because the kernel looks after the ports of one hub one
+// after the other.
 func freePort() (int, error) {
-	text, err := os.ReadFile(filepath.Join(controller, "status"))
+	files, err := filepath.Glob(filepath.Join(controller, "status*"))
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(text)) {
-		if w := strings.Fields(line); len(w) > 2 && w[0] == "hs" && w[2] == "004" {
-			return strconv.Atoi(w[1])
+	port, fewest := -1, 0
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return 0, err
+		}
+		free, used := -1, 0
+		for line := range strings.Lines(string(text)) {
+			w := strings.Fields(line)
+			switch {
+			case len(w) < 3 || w[0] != "hs":
+			case w[2] != "004":
+				used++
+			case free < 0:
+				if free, err = strconv.Atoi(w[1]); err != nil {
+					return 0, fmt.Errorf("%s: %w", f, err)
+				}
+			}
+		}
+		if free >= 0 && (port < 0 || used < fewest) {
+			port, fewest = free, used
 		}
 	}
-	return 0, errors.New("no free port")
+	if port < 0 {
+		return 0, errors.New("no free port")
+	}
+	return port, nil
 }
 
 // A host is the kernel's end of a connection.

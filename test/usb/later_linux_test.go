@@ -1,4 +1,0 @@
-package usb_test
-
-// device compares what two drivers say of one device.
-var _ = (*driver).device
