@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gonut/internal/driver"
+	"gonut/internal/ups"
 )
 
 // A Ref is a Source's handle of a value that it has found.
@@ -79,6 +80,7 @@ type active struct {
 	on      bool   // of an alarm
 	dropped bool
 	nothing bool // had no value when it was last asked
+	said    bool // of a condition: was read at least once
 }
 
 // A pending group waits for the variable that says how long it is.
@@ -335,6 +337,7 @@ func (w *Walker) Push(values map[Ref]Value, u *driver.Update) {
 func (w *Walker) apply(rows []*active, values map[Ref]Value, u *driver.Update, first bool) {
 	provided := map[string]bool{}
 	lost := map[string]bool{}
+	vital := map[string]bool{} // by condition: whether a row for it was read
 	for _, a := range rows {
 		if a.Kind == Setting {
 			w.seed(a, u)
@@ -345,6 +348,7 @@ func (w *Walker) apply(rows []*active, values map[Ref]Value, u *driver.Update, f
 			if first && errors.Is(v.Err, ErrAbsent) {
 				a.dropped = true
 			}
+			w.failed(a, u, vital)
 			continue
 		}
 		switch a.Kind {
@@ -352,6 +356,8 @@ func (w *Walker) apply(rows []*active, values map[Ref]Value, u *driver.Update, f
 		case Var, Reg:
 			w.variable(a, v, u, provided, lost)
 		default:
+			a.said = true
+			vital[a.vital()] = true
 			w.condition(a, v)
 		}
 	}
@@ -361,6 +367,42 @@ func (w *Walker) apply(rows []*active, values map[Ref]Value, u *driver.Update, f
 			delete(w.values, name)
 		}
 	}
+	for condition, read := range vital {
+		if condition != "" && !read {
+			u.Missed(ups.StatusName)
+		}
+	}
+}
+
+// failed notes what a row that could not be read leaves unknown. What the device never
+// said is missed by nobody.
+func (w *Walker) failed(a *active, u *driver.Update, vital map[string]bool) {
+	switch a.Kind {
+	case Var:
+		if w.winner[a.name] == a {
+			u.Missed(a.name)
+		}
+	case Flag, Status:
+		if name := a.vital(); name != "" && a.said && !vital[name] {
+			vital[name] = false
+		}
+	}
+}
+
+// vital returns what a row tells of the power and the battery: without that ups.status
+// is worth nothing. It is empty for all other conditions.
+func (a *active) vital() string {
+	switch name := strings.TrimPrefix(a.name, "!"); {
+	case a.Kind == Status:
+		return "status"
+	case a.Kind != Flag:
+		return ""
+	case name == "offline":
+		return "online"
+	case name == "online", name == "lowbatt", name == "discharging":
+		return name
+	}
+	return ""
 }
 
 // variable publishes what a row gives, if it is its turn.
@@ -545,9 +587,6 @@ func invert(name string) string {
 // Flag reports whether a condition is known to hold.
 func (w *Walker) Flag(name string) bool { return w.flags[name] }
 
-// KnowsFlag reports whether the device ever said anything about a condition.
-func (w *Walker) KnowsFlag(name string) bool { _, ok := w.flags[name]; return ok }
-
 // StatusWords returns the words of the status rows, in the order of the table.
 func (w *Walker) StatusWords() []string {
 	var ws []string
@@ -578,9 +617,6 @@ func (w *Walker) Value(name string) (string, bool) {
 
 // Corrected returns the rules by which values are corrected, by variable.
 func (w *Walker) Corrected() map[string]string { return w.corrected }
-
-// Forget makes the next full poll read what is read only after a write.
-func (w *Walker) Forget() { w.dirty = true }
 
 func (w *Walker) env(value float64) *env {
 	return &env{value: value, consts: w.o.Consts, lookup: w.lookup}

@@ -339,8 +339,53 @@ enum mode 0x18=BYPASS 0=OL
 			t.Errorf("conditions are %q; want offline no-battery off voltage-range", got)
 		}
 		expect(t, session, map[string]string{"ups.status": "OL", "ups.alarm": "-"})
-		if w.KnowsFlag("ess") || !w.KnowsFlag("boost") {
-			t.Error("KnowsFlag is wrong about ess or boost")
+	})
+}
+
+// What could not be read keeps its value, and it is told from when that is. Without
+// what the power is, all of ups.status is worth nothing after a while.
+func TestWhatCannotBeRead(t *testing.T) {
+	s := numbers(map[string]float64{"ac": 1, "ac2": 1, "low": 0, "boost": 0, "load": 20, "charge": 90})
+	trouble := Value{Err: errors.New("input/output error")}
+	s.set("never", trouble)
+	table := "flag online/offline ac poll=quick\nflag online/offline ac2 poll=quick\nflag lowbatt low poll=quick\nflag lowbatt never poll=quick\nflag boost boost poll=quick\n" +
+		"var ups.load load format=%.0f\nvar battery.charge charge format=%.0f poll=quick\nvar ups.power never\n"
+	run(t, table, Options{}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
+		for _, test := range []struct {
+			failing []string
+			held    string // the first of the variables that are told to be old
+			stale   bool
+		}{
+			{nil, "-", false},
+			{[]string{"load"}, "ups.load@", false},
+			{[]string{"boost"}, "-", false}, // nothing depends on it
+			{[]string{"ac"}, "-", false},    // another row tells it
+			{[]string{"ac", "ac2"}, "-", true},
+			{[]string{"low"}, "-", true},
+			{nil, "-", false},
+		} {
+			good := map[string]Value{}
+			for _, name := range test.failing {
+				good[name] = Value{Number: 1}
+				s.set(name, trouble)
+			}
+			time.Sleep(45 * time.Second)
+			synctest.Wait()
+			held := session.State().Value("experimental.driver.data.held")
+			if held == "" {
+				held = "-"
+			}
+			if !strings.HasPrefix(held, test.held) || session.State().Stale() != test.stale {
+				t.Errorf("without %v held is %q, stale %t; want %s…, %t", test.failing, held, session.State().Stale(), test.held, test.stale)
+			}
+			for name, v := range good {
+				if name == "low" || name == "boost" {
+					v.Number = 0
+				}
+				s.set(name, v)
+			}
+			time.Sleep(45 * time.Second)
+			synctest.Wait()
 		}
 	})
 }

@@ -128,6 +128,29 @@ func TestReportThatFailsKeepsItsLastValue(t *testing.T) {
 		if got := b.Session.State().Value("input.voltage"); b.Session.State().Stale() || got != "232.0" {
 			t.Errorf("input.voltage = %q, stale %t; want 232.0, false", got, b.Session.State().Stale())
 		}
+		if got := b.Session.State().Value("experimental.driver.data.held"); !strings.HasPrefix(got, "input.voltage@") {
+			t.Errorf("experimental.driver.data.held = %q; want input.voltage and when it was read", got)
+		}
+	})
+}
+
+// All else may be right: if the report that tells whether there is power does not come
+// any more, ups.status is not the truth.
+func TestStatusReportThatFailsMakesTheDataStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, fake := start(t, "apc", recording(t, "apc-bk650m2-ch"), map[string]string{"pollonly": ""})
+		fake.Fail(0x16, errors.New("input/output error"))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if !b.Session.State().Stale() {
+			t.Errorf("ups.status = %q although its report cannot be read for a minute", b.Session.State().Value("ups.status"))
+		}
+		fake.Fail(0x16, nil)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if b.Session.State().Stale() {
+			t.Error("the data are stale although the report came")
+		}
 	})
 }
 
