@@ -138,12 +138,9 @@ func (d *Device) listen(ctx context.Context) {
 		case errors.Is(err, transport.ErrGone):
 			d.lose(err)
 			return
-		case errors.Is(err, transport.ErrOverflow), errors.Is(err, transport.ErrStall):
-			// The transport has cleared the pipe; the next report may be right.
-			if !d.pause(ctx, &failed, err) {
-				return
-			}
 		default:
+			// After an overflow or a stall the transport has cleared the pipe; the next
+			// report may be right.
 			if !d.pause(ctx, &failed, err) {
 				return
 			}
@@ -242,19 +239,25 @@ func (d *Device) Poll(ctx context.Context, depth driver.Depth, u *driver.Update)
 	return nil
 }
 
-// drain applies the reports that came over the interrupt pipe.
+// drain applies the reports that came over the interrupt pipe, and then tells if it
+// has broken down.
 func (d *Device) drain(ctx context.Context, u *driver.Update) (pushed bool, err error) {
 	for {
 		select {
 		case r := <-d.reports:
 			d.walker.Push(d.source.pushed(ctx, r), u)
 			pushed = true
-		case err := <-d.broken:
-			d.broken <- err // whoever asks next is told the same
-			return pushed, fmt.Errorf("%w: %w", driver.ErrGone, err)
+			continue
 		default:
-			return pushed, nil
 		}
+		break
+	}
+	select {
+	case err := <-d.broken:
+		d.broken <- err // whoever asks next is told the same
+		return pushed, fmt.Errorf("%w: %w", driver.ErrGone, err)
+	default:
+		return pushed, nil
 	}
 }
 
@@ -350,5 +353,8 @@ func (d *Device) reportCorrections(u *driver.Update) {
 
 // Set implements driver.Device.
 func (d *Device) Set(ctx context.Context, name, value string) error {
+	if d.walker == nil {
+		return fmt.Errorf("set %s: %w: the device was not read yet", name, driver.ErrFailed)
+	}
 	return d.walker.Set(ctx, name, value)
 }
