@@ -242,15 +242,14 @@ func (d *Device) Poll(ctx context.Context, depth driver.Depth, u *driver.Update)
 // drain applies the reports that came over the interrupt pipe, and then tells if it
 // has broken down.
 func (d *Device) drain(ctx context.Context, u *driver.Update) (pushed bool, err error) {
-	for {
+	for more := true; more; {
 		select {
 		case r := <-d.reports:
 			d.walker.Push(d.source.pushed(ctx, r), u)
 			pushed = true
-			continue
 		default:
+			more = false
 		}
-		break
 	}
 	select {
 	case err := <-d.broken:

@@ -269,8 +269,9 @@ func readMAC(_ *conversion, v Value) (string, error) {
 	if len(v.Bytes) == 0 {
 		return "", errNoValue
 	}
-	parts := make([]string, len(v.Bytes))
-	for i, b := range v.Bytes {
+	bytes := v.Bytes[:min(6, len(v.Bytes))] // reports may be longer than what they hold
+	parts := make([]string, len(bytes))
+	for i, b := range bytes {
 		parts[i] = fmt.Sprintf("%02x", b)
 	}
 	return strings.Join(parts, ":"), nil
