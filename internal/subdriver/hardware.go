@@ -66,7 +66,8 @@ func ids(ds []USBDevice) []USBDevice {
 func WriteUdev(w io.Writer, ds []USBDevice) error {
 	b := &strings.Builder{}
 	b.WriteString(`# Lets members of the group nut use the UPSes that NUT's device tables know.
-# Made by "nut subdriver udev"; do not edit, run it again.
+# Made by "nut subdriver udev"; do not edit, run it again. C NUT's file
+# 62-nut-usbups.rules, which has the devices of its other drivers, may stay beside it.
 ACTION=="remove", GOTO="nut_usb_end"
 SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", GOTO="nut_usb_device"
 SUBSYSTEM=="hidraw", GOTO="nut_usb_hidraw"
@@ -120,12 +121,8 @@ func (t *Table) hardware(b *strings.Builder) {
 	if about := t.about(); about != "" {
 		fmt.Fprintf(b, "%s.\n\n", about)
 	}
-	for _, m := range t.Matches {
-		fmt.Fprintf(b, "- %s: `%s`", m.Kind, strings.Join(m.IDs, "` `"))
-		if c := m.condition(); c != "" {
-			fmt.Fprintf(b, " if %s", c)
-		}
-		b.WriteString("\n")
+	for _, l := range t.devicesByKind() {
+		fmt.Fprintf(b, "- %s\n", l)
 	}
 	for _, m := range t.Refusals {
 		fmt.Fprintf(b, "- not %s: %s\n", strings.Join(m.IDs, " "), m.Reason)
@@ -142,6 +139,33 @@ func (t *Table) hardware(b *strings.Builder) {
 		slices.SortFunc(names, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
 		fmt.Fprintf(b, "\nModels known by name: %s.\n", strings.Join(slices.Compact(names), ", "))
 	}
+}
+
+// devicesByKind are lines with the ids of devices: those that the table takes whatever
+// they call themselves, and those that it takes on a condition.
+func (t *Table) devicesByKind() (lines []string) {
+	var kinds []string
+	always := map[string][]string{}
+	for _, m := range t.Matches {
+		if !slices.Contains(kinds, m.Kind) {
+			kinds = append(kinds, m.Kind)
+		}
+		if m.conditions() == 0 {
+			always[m.Kind] = append(always[m.Kind], m.IDs...)
+		}
+	}
+	for _, k := range kinds {
+		slices.Sort(always[k])
+		if ids := slices.Compact(always[k]); len(ids) > 0 {
+			lines = append(lines, fmt.Sprintf("%s: `%s`", k, strings.Join(ids, "` `")))
+		}
+	}
+	for _, m := range t.Matches {
+		if !slices.ContainsFunc(m.IDs, func(id string) bool { return slices.Contains(always[m.Kind], id) }) {
+			lines = append(lines, fmt.Sprintf("%s: `%s` if %s", m.Kind, strings.Join(m.IDs, "` `"), m.condition()))
+		}
+	}
+	return lines
 }
 
 // about is the comment that the file begins with.

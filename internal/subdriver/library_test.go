@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -178,9 +180,9 @@ func TestTool(t *testing.T) {
 func TestGeneratedFilesAreCurrent(t *testing.T) {
 	lib := Load("hid", Embedded())
 	for file, write := range map[string]func(*bytes.Buffer) error{
-		"../../packaging/udev/62-nut-usbups.rules": func(b *bytes.Buffer) error { return WriteUdev(b, USBDevices(lib)) },
-		"../../packaging/udev/60-nut-usbups.hwdb":  func(b *bytes.Buffer) error { return WriteHwdb(b, USBDevices(lib)) },
-		"../../docs/hardware.md":                   func(b *bytes.Buffer) error { return WriteHardware(b, lib) },
+		"../../packaging/udev/62-gonut-usbups.rules": func(b *bytes.Buffer) error { return WriteUdev(b, USBDevices(lib)) },
+		"../../packaging/udev/60-gonut-usbups.hwdb":  func(b *bytes.Buffer) error { return WriteHwdb(b, USBDevices(lib)) },
+		"../../docs/hardware.md":                     func(b *bytes.Buffer) error { return WriteHardware(b, lib) },
 	} {
 		var want bytes.Buffer
 		if err := write(&want); err != nil {
@@ -195,6 +197,52 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 		got, err := os.ReadFile(file)
 		if err != nil || !bytes.Equal(got, want.Bytes()) {
 			t.Errorf("%s is not what the tables say (%v); run go test ./internal/subdriver -update", file, err)
+		}
+	}
+}
+
+// The rules are made of keys that udev knows, jump to labels that are there, and give
+// each device of the tables to the group of Debian's packages, once by usbfs and once
+// by hidraw.
+func TestUdevRulesAreRules(t *testing.T) {
+	var b bytes.Buffer
+	lib := Load("hid", Embedded())
+	if err := WriteUdev(&b, USBDevices(lib)); err != nil {
+		t.Fatal(err)
+	}
+	pair := regexp.MustCompile(`^(ACTION|SUBSYSTEM|ENV\{DEVTYPE\}|ATTRS?\{id(Vendor|Product)\}|MODE|GROUP|GOTO|LABEL)(==|=)"([^"]*)"$`)
+	jumps, labels, given := map[string]bool{}, map[string]bool{}, map[string]int{}
+	for line := range strings.Lines(b.String()) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		values := map[string]string{}
+		for _, p := range strings.Split(line, ", ") {
+			m := pair.FindStringSubmatch(p)
+			if m == nil {
+				t.Fatalf("%q is no rule", line)
+			}
+			values[strings.Replace(m[1], "ATTRS", "ATTR", 1)] = m[4]
+		}
+		jumps[values["GOTO"]], labels[values["LABEL"]] = true, true
+		if id := values["ATTR{idVendor}"] + ":" + values["ATTR{idProduct}"]; len(id) > 1 {
+			given[id]++
+			if values["GROUP"] != "nut" || values["MODE"] != "0660" {
+				t.Errorf("%q does not give the device to the group nut", line)
+			}
+		}
+	}
+	if !maps.Equal(jumps, labels) {
+		t.Errorf("rules jump to %v; labels are %v", jumps, labels)
+	}
+	for _, table := range lib.Tables {
+		for _, m := range table.Matches {
+			for _, id := range m.IDs {
+				if given[id] != 2 {
+					t.Errorf("%s has %d rules; want 2", id, given[id])
+				}
+			}
 		}
 	}
 }
