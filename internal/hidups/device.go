@@ -299,10 +299,7 @@ func (d *Device) begin(ctx context.Context, u *driver.Update) error {
 }
 
 func (d *Device) manufacturer() string {
-	if m := strings.TrimSpace(d.conn.Info().Manufacturer); m != "" {
-		return m
-	}
-	return fallbackManufacturer(d.table.Name)
+	return cmp.Or(strings.TrimSpace(d.conn.Info().Manufacturer), d.table.Maker)
 }
 
 // setting is what the user wants settings of the table to begin with.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,9 +13,10 @@ import (
 	"gonut/internal/words"
 )
 
-// Quirks are the names that match lines may use: what no row can say.
+// Quirks are the names that tables and their match lines may use: what no row can say.
 func Quirks() map[string]string {
 	return map[string]string{
+		"apc-firmware":   "versions of firmware are cut off the product's name",
 		"apc-limits":     "voltages may be as high as the upper transfer voltage",
 		"cps-limits":     "the ranges of voltages and power are repaired",
 		"idowell-limits": "the maximum of runtime and voltage is repaired",
@@ -31,7 +30,7 @@ func Quirks() map[string]string {
 
 // Family is what tools for tables have to know of HID ones.
 func Family() subdriver.Family {
-	return subdriver.Family{Quirks: slices.Sorted(maps.Keys(Quirks())), Source: checkSource, Try: Try}
+	return subdriver.Family{Quirks: Quirks(), Source: checkSource, Try: Try}
 }
 
 // checkSource reports what is wrong with the source of a row.
@@ -62,12 +61,21 @@ const (
 	usageRunTime       hid.Usage = 0x00850068
 )
 
+// quirks are those of the table and of the match line.
+func (d *Device) quirks() []string {
+	var names []string
+	for _, q := range d.table.Quirks {
+		names = append(names, q.Name)
+	}
+	return append(names, d.match.Quirks...)
+}
+
 // applyQuirks changes options and descriptor as the match line asks for.
 func (d *Device) applyQuirks() {
 	repairs := map[string]func(*hid.Descriptor) bool{
 		"apc-limits": repairAPC, "cps-limits": repairCPS, "idowell-limits": repairIDowell,
 	}
-	for _, q := range d.match.Quirks {
+	for _, q := range d.quirks() {
 		switch q {
 		case "pollonly":
 			d.o.PollOnly = true
@@ -172,13 +180,16 @@ func repairIDowell(d *hid.Descriptor) bool {
 func (d *Device) identify(ctx context.Context) []string {
 	info := d.conn.Info()
 	d.model, d.serial = strings.TrimRight(info.Product, " "), strings.TrimSpace(info.Serial)
-	switch {
-	case d.match.Quirk("mge-model"):
-		return d.mgeModel(ctx)
-	case d.table.Name == "apc":
-		d.splitFirmware(info.Product)
+	var classes []string
+	for _, q := range d.quirks() {
+		switch q {
+		case "mge-model":
+			classes = d.mgeModel(ctx)
+		case "apc-firmware":
+			d.splitFirmware(info.Product)
+		}
 	}
-	return nil
+	return classes
 }
 
 // splitFirmware cuts what APC appends to the product's name: "Back-UPS 500 FW: 6.5.I
@@ -246,12 +257,4 @@ func (d *Device) readValue(ctx context.Context, path string, form subdriver.Form
 		return subdriver.Value{Err: err}
 	}
 	return vs[0]
-}
-
-// fallbackManufacturer is for devices that say nothing about theirs.
-func fallbackManufacturer(table string) string {
-	return map[string]string{
-		"apc": "American Power Conversion", "belkin": "Belkin", "cps": "CPS", "mge": "Eaton", "openups": "openUPS",
-		"powercom": "PowerCOM", "idowell": "iDowell", "tripplite": "Tripp Lite",
-	}[table]
 }

@@ -102,6 +102,9 @@ func TestQuirksAndTablesFit(t *testing.T) {
 		t.Error(p)
 	}
 	for _, table := range lib.Tables {
+		for _, q := range table.Quirks {
+			used[q.Name] = true
+		}
 		for _, m := range table.Matches {
 			for _, q := range m.Quirks {
 				used[q] = true

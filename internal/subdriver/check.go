@@ -3,6 +3,7 @@ package subdriver
 import (
 	_ "embed" // names.txt
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,11 +24,12 @@ func (t *Table) Check(f Family) []Problem {
 	if !t.common() {
 		c.unused()
 	}
+	for _, q := range t.Quirks {
+		c.quirk(q.Name, q.Line, q.Word)
+	}
 	for _, m := range slices.Concat(t.Matches, t.Refusals) {
 		for _, q := range m.Quirks {
-			if !slices.Contains(f.Quirks, q) {
-				c.warn(m.Line, optionWord(c.lines, m.Line, "quirk"), mean(q, f.Quirks), "no quirk is called %q", q)
-			}
+			c.quirk(q, m.Line, optionWord(c.lines, m.Line, "quirk"))
 		}
 	}
 	slices.SortStableFunc(c.problems, func(a, b Problem) int { return a.Line - b.Line })
@@ -47,6 +49,12 @@ type checker struct {
 func (c *checker) warn(line, word int, hint, format string, args ...any) {
 	col := column(c.lines, line, word)
 	c.problems = append(c.problems, Problem{File: c.t.Origin, Line: line, Col: col, Warning: true, Text: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func (c *checker) quirk(name string, line, word int) {
+	if _, ok := c.family.Quirks[name]; !ok {
+		c.warn(line, word, mean(name, slices.Sorted(maps.Keys(c.family.Quirks))), "no quirk is called %q", name)
+	}
 }
 
 // unused looks for names of the file that no row uses.

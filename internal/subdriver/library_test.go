@@ -54,6 +54,29 @@ func TestTheFirstLayerWins(t *testing.T) {
 	}
 }
 
+// A table of the user may begin with its own rows and take all else from another.
+func TestUseBringsAllOfAnotherTable(t *testing.T) {
+	mine := layer("/mine", map[string]string{"hid/mine.def": "name Mine 1\nuse cps\nmatch usb 1234:0001\noption ondelay 240\nvar battery.charge UPS.Own format=%.0f\nenum sensitivity 0=mine\n"})
+	lib := Load("hid", append([]Layer{mine}, Embedded()...))
+	table := lib.Table("mine")
+	if len(lib.Problems) > 0 || table == nil {
+		t.Fatalf("problems: %v", lib.Problems)
+	}
+	if r := table.Rows[0]; r.Name != "battery.charge" || r.Source != "UPS.Own" || len(table.Rows) != 1+len(lib.Table("cps").Rows) {
+		t.Errorf("the table has %d rows, the first for %s", len(table.Rows), r.Name)
+	}
+	if table.Maker != "CPS" || table.Defaults["ondelay"] != "240" || table.Defaults["offdelay"] != "60" {
+		t.Errorf("maker, ondelay and offdelay are %q, %q, %q; want CPS, 240, 60", table.Maker, table.Defaults["ondelay"], table.Defaults["offdelay"])
+	}
+	if text, _ := table.enums["sensitivity"].text(0); text != "mine" {
+		t.Errorf("the enum of the other table beats the own one: %q", text)
+	}
+	mine = layer("/mine", map[string]string{"hid/mine.def": "name Mine 1\nuse apc\nmatch usb 1234:0001\n"})
+	if table = Load("hid", append([]Layer{mine}, Embedded()...)).Table("mine"); len(table.Quirks) != 2 || table.Quirks[0].Name != "apc-firmware" {
+		t.Errorf("quirks are %v; want those of apc", table.Quirks)
+	}
+}
+
 func TestABrokenFileDoesNotHideTheOneBelow(t *testing.T) {
 	lib := Load("hid", []Layer{
 		layer("/mine", map[string]string{"hid/a.def": "name Mine 1\nvra x y\n"}),
@@ -118,7 +141,7 @@ func TestTwoTablesForOneDeviceAreAProblem(t *testing.T) {
 func runTool(t *testing.T, confPath string, args ...string) (string, int) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	p := Program(Families{"hid": {Quirks: []string{"pollonly"}}})
+	p := Program(Families{"hid": {Quirks: map[string]string{"pollonly": "no pipe"}}})
 	err := p.Run(context.Background(), program.Env{
 		Args: append([]string{"subdriver"}, args...), Stdout: &out, Stderr: &errs,
 		Getenv: func(n string) string { return map[string]string{"NUT_CONFPATH": confPath}[n] },
@@ -159,6 +182,7 @@ func TestTool(t *testing.T) {
 		{[]string{"show", "hid/apc"}, 0, []string{"APC HID"}},
 		{[]string{"show", "tripplight"}, 1, []string{"there is no table tripplight (did you mean tripplite?)"}},
 		{[]string{"converters"}, 0, []string{"kelvin ", "bcd-date "}},
+		{[]string{"quirks"}, 0, []string{"hid     pollonly       no pipe"}},
 		{[]string{"udev"}, 0, []string{`ATTR{idVendor}=="1234", ATTR{idProduct}=="0001", MODE="0660", GROUP="nut"`}},
 		{[]string{"hwdb"}, 0, []string{"usb:v1234p0001*\n ID_AUTOSUSPEND=0\n NUT_DRIVER=usbhid-ups"}},
 		{[]string{"hardware"}, 0, []string{"## ACME HID 0.1 (usbhid-ups, table hid/acme)", "- usb: `1234:0001`"}},

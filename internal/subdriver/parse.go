@@ -1,6 +1,7 @@
 package subdriver
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -74,7 +75,7 @@ type useLine struct {
 
 // verbs are the words that a line may begin with.
 var verbs = map[string]func(*parser){
-	"name": (*parser).name, "match": (*parser).match, "refuse": (*parser).refuse, "model": (*parser).model,
+	"name": (*parser).name, "maker": (*parser).maker, "quirk": (*parser).quirk, "match": (*parser).match, "refuse": (*parser).refuse, "model": (*parser).model,
 	"use": (*parser).use, "usage": (*parser).usage, "option": (*parser).option,
 	"enum": (*parser).enum, "bits": (*parser).bits, "curve": (*parser).curve, "rule": (*parser).rule,
 	"var": (*parser).variable, "reg": (*parser).variable, "setting": (*parser).variable,
@@ -211,6 +212,20 @@ func (p *parser) name() {
 		p.t.Title = p.words[1]
 		if len(p.words) > 2 {
 			p.t.Version = p.words[2]
+		}
+	}
+}
+
+func (p *parser) maker() {
+	if p.need(2, "maker TEXT") {
+		p.t.Maker = strings.Join(p.words[1:], " ")
+	}
+}
+
+func (p *parser) quirk() {
+	if p.need(2, "quirk NAME …") {
+		for i, name := range p.words[1:] {
+			p.t.Quirks = append(p.t.Quirks, Quirk{name, p.line, i + 1})
 		}
 	}
 }
@@ -503,6 +518,10 @@ func (p *parser) includes() {
 		}
 		p.t.used = append(p.t.used, u.name)
 		p.t.Rows = append(p.t.Rows, o.Rows...)
+		for _, q := range o.Quirks {
+			p.t.Quirks = append(p.t.Quirks, Quirk{q.Name, u.line, 1})
+		}
+		p.t.Maker = cmp.Or(p.t.Maker, o.Maker)
 		fill(p.t.enums, o.enums)
 		fill(p.t.curves, o.curves)
 		fill(p.t.rules, o.rules)

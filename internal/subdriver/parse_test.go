@@ -2,6 +2,7 @@ package subdriver
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -91,7 +92,7 @@ then UPS.On send=1 wait=0.5
 	if tab.Data() != "Test HID 1.0" || tab.Defaults["offdelay"] != "60" {
 		t.Errorf("Data, offdelay = %q, %q; want Test HID 1.0, 60", tab.Data(), tab.Defaults["offdelay"])
 	}
-	if m := tab.Matches[0]; len(m.IDs) != 2 || m.IDs[0] != "1234:abcd" || !m.Quirk("b") || m.Consts["scale"] != 0.5 || !m.Product.MatchString("X1") {
+	if m := tab.Matches[0]; len(m.IDs) != 2 || m.IDs[0] != "1234:abcd" || !slices.Contains(m.Quirks, "b") || m.Consts["scale"] != 0.5 || !m.Product.MatchString("X1") {
 		t.Errorf("match = %+v", m)
 	}
 	if r := tab.Rows[1]; r.Name != "online" || r.Off != "offline" || r.Poll != PollQuick {
@@ -128,7 +129,7 @@ setting ups.delay.start UPS.G
 		t.Fatal(problems)
 	}
 	var got []string
-	for _, p := range tab.Check(Family{Quirks: []string{"slow"}}) {
+	for _, p := range tab.Check(Family{Quirks: map[string]string{"slow": ""}}) {
 		got = append(got, p.Error())
 		if !p.Warning {
 			t.Errorf("%v is not a warning", p)

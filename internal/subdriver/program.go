@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ type Families map[string]Family
 
 // A Family is what the tool has to know of the drivers behind a kind of tables.
 type Family struct {
-	Quirks []string // names that match lines may use
+	Quirks map[string]string // the names that tables may use, and what each is for
 	// Source reports what is wrong with the source of a row, whatever the device.
 	Source func(t *Table, source string) error
 	// Try plays a recording to a table and writes what users would see.
@@ -32,6 +33,7 @@ const usage = `usage: nut subdriver COMMAND
   list                 all tables, and where each comes from
   show NAME            the text of a table; FAMILY/NAME if two families have one
   converters           what as= may name besides the enums and curves of a table
+  quirks               what tables may ask of the code
   udev, hwdb           rules and hardware data base for the USB devices of all tables
   hardware             the page of the manual with all devices
 
@@ -76,6 +78,13 @@ func (t *tool) run(ctx context.Context, args []string) error {
 			fmt.Fprintf(t.out, "%-14s %s\n", name, help[name])
 		}
 		return nil
+	case "quirks":
+		for _, f := range t.names() {
+			for _, name := range slices.Sorted(maps.Keys(t.families[f].Quirks)) {
+				fmt.Fprintf(t.out, "%-7s %-14s %s\n", f, name, t.families[f].Quirks[name])
+			}
+		}
+		return nil
 	case "udev":
 		return WriteUdev(t.out, USBDevices(t.libraries()...))
 	case "hwdb":
@@ -89,14 +98,7 @@ func (t *tool) run(ctx context.Context, args []string) error {
 	return program.Exitf(2, "%s", strings.TrimRight(usage, "\n"))
 }
 
-func (t *tool) names() []string {
-	var names []string
-	for f := range t.families {
-		names = append(names, f)
-	}
-	slices.Sort(names)
-	return names
-}
+func (t *tool) names() []string { return slices.Sorted(maps.Keys(t.families)) }
 
 func (t *tool) libraries() []*Library {
 	var libs []*Library

@@ -24,6 +24,8 @@ type Table struct {
 	Origin   string // where it was loaded from, for messages
 	Title    string // with Version the value of driver.version.data
 	Version  string
+	Maker    string  // of devices that do not say who made them
+	Quirks   []Quirk // of all devices of the table
 	Matches  []Match
 	Refusals []Match // devices that another driver is for; Reason says which
 	Models   []Model
@@ -59,6 +61,12 @@ func (t *Table) CodeName(code uint32) string { return t.names[code] }
 // CodeNames returns the names of all usages, sorted.
 func (t *Table) CodeNames() []string { return slices.Sorted(maps.Values(t.names)) }
 
+// A Quirk is the name of what devices need that no row can say.
+type Quirk struct {
+	Name       string
+	Line, Word int // where the table names it
+}
+
 // A Match is a line that says which devices a table is for.
 type Match struct {
 	Kind string   // "usb", "sysoid", "answer" or "model"
@@ -70,9 +78,6 @@ type Match struct {
 	Reason string             // of a refusal
 	Line   int
 }
-
-// Quirk reports whether the line has the quirk.
-func (m *Match) Quirk(name string) bool { return slices.Contains(m.Quirks, name) }
 
 // conditions counts what the line asks for besides the id.
 func (m *Match) conditions() int {

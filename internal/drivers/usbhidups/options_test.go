@@ -95,7 +95,7 @@ func TestForcedTableKeepsItsQuirks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found, err := s.table(transport.Info{VendorID: 0x051D, ProductID: 3}); err != nil || found.Match == nil || !found.Match.Quirk("pollonly") {
+	if found, err := s.table(transport.Info{VendorID: 0x051D, ProductID: 3}); err != nil || found.Match == nil || !slices.Contains(found.Match.Quirks, "pollonly") {
 		t.Errorf("table = %+v, %v; want a match line with pollonly", found, err)
 	}
 }
