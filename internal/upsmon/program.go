@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"gonut/internal/daemon"
 	"gonut/internal/program"
 	"gonut/internal/upsmon/monitor"
+	"gonut/internal/upssched"
 )
 
 // builtinUser is the account of the unprivileged part where nothing names another;
@@ -267,11 +269,11 @@ func (p *process) whole(ctx context.Context, c conf.UPSMon, bg *daemon.Backgroun
 	if canSplit {
 		p.log.Logger().Info("Warning: running as one big root process by request (upsmon -p)")
 	}
-	return p.serve(ctx, c, newParent(c), nil, func() error {
+	return p.serve(ctx, c, newParent(c), func() (<-chan struct{}, error) {
 		if path, err := daemon.WriteRootPID(p.paths, "upsmon"); err != nil {
 			p.log.Logger().Log(ctx, daemon.LevelNotice, "no PID file, so -c needs -P", "file", path, "err", err)
 		}
-		return bg.Ready(p.log)
+		return nil, bg.Ready(p.log)
 	})
 }
 
@@ -287,7 +289,7 @@ func (p *process) child(ctx context.Context, link *childLink) error {
 		return err
 	}
 	p.setVerbosity(c)
-	err = p.serve(ctx, c, link, link.gone(), func() error { return link.ready(p.log) })
+	err = p.serve(ctx, c, link, func() (<-chan struct{}, error) { return link.ready(p.log) })
 	if err != nil { // standard error may be gone
 		p.log.Logger().Error(err.Error())
 		return program.Exit(1)
@@ -295,15 +297,17 @@ func (p *process) child(ctx context.Context, link *childLink) error {
 	return nil
 }
 
-// serve runs the daemon until it ends. ready is called when signals are taken.
-func (p *process) serve(ctx context.Context, c conf.UPSMon, s Shutdowner, parentGone <-chan struct{}, ready func() error) error {
+// serve runs the daemon until it ends. ready is called when signals are taken; it
+// returns what is closed when the privileged part has ended, if there is one.
+func (p *process) serve(ctx context.Context, c conf.UPSMon, s Shutdowner, ready func() (<-chan struct{}, error)) error {
 	log := p.log.Logger()
 	if err := checkTLS(c); err != nil {
 		return err
 	}
 	ctx, signals, stop := daemon.ListenSignals(ctx)
 	defer stop()
-	if err := ready(); err != nil {
+	parentGone, err := ready()
+	if err != nil {
 		return err
 	}
 	defer p.log.NeverWait()(logFlush)
@@ -316,7 +320,7 @@ func (p *process) serve(ctx context.Context, c conf.UPSMon, s Shutdowner, parent
 	defer cancel()
 	beside.Go(func() { obey(inner, d, signals) })
 	beside.Go(func() { ServeStatus(inner, p.env, p.paths, d, log) })
-	err := d.Run(ctx)
+	err = d.Run(ctx)
 	if cause, ok := context.Cause(ctx).(*daemon.SignalError); ok && err == nil {
 		log.Info("Signal " + cause.Signal.String() + ": exiting")
 	}
@@ -423,6 +427,7 @@ func (p *process) reload(first conf.UPSMon) func() (conf.UPSMon, error) {
 		}
 		p.report(problems)
 		p.setVerbosity(c)
+		p.adviseTimers(c)
 		old, now := newParent(first), newParent(c)
 		for _, d := range []struct {
 			name    string
@@ -474,15 +479,50 @@ func (p *process) clearFlag(c conf.UPSMon) string {
 
 // advise tells what is missing in a configuration that works all the same.
 func (p *process) advise(c conf.UPSMon) {
-	hint := "!"
-	if c.MinSupplies == 0 {
-		hint = " (fine for a host that only watches)"
-	}
 	if len(c.ShutdownCmd) == 0 {
+		hint := "!"
+		if c.MinSupplies == 0 {
+			hint = " (fine for a host that only watches)"
+		}
 		fmt.Fprintln(p.env.Stdout, "Warning: no shutdown command defined"+hint)
 	}
+	if len(c.NotifyCmd) == 0 {
+		hint := " (fine if syslog and terminals are enough)"
+		for _, f := range c.NotifyFlag {
+			if f&conf.NotifyExec != 0 {
+				hint = ", but NOTIFYFLAG asks for it!"
+			}
+		}
+		fmt.Fprintln(p.env.Stdout, "Warning: no notification command defined"+hint)
+	}
 	if c.PowerDownFlag == "" && monitor.Guards(c) {
-		p.log.Logger().Warn("POWERDOWNFLAG is not set: the UPS is not switched off after a shutdown, so this host may stay off when mains returns early")
+		p.adviseFlag(c)
+	}
+	p.adviseTimers(c)
+}
+
+func (p *process) adviseFlag(c conf.UPSMon) {
+	for _, m := range c.Monitors {
+		if m.Primary && m.PowerValue > 0 {
+			p.log.Logger().Warn("POWERDOWNFLAG is not set: the UPS is not switched off after a shutdown, so this host may stay off when mains returns early")
+			return
+		}
+	}
+	p.log.Logger().Info("POWERDOWNFLAG is not set; that is fine, since this host is the primary of no UPS that feeds it")
+}
+
+// adviseTimers tells what is wrong with the timers of upssched, if that is what
+// notifications run: a timer that nothing cancels shuts down after the power is back.
+func (p *process) adviseTimers(c conf.UPSMon) {
+	if len(c.NotifyCmd) == 0 || filepath.Base(c.NotifyCmd[0]) != "upssched" {
+		return
+	}
+	problems, err := upssched.Check(filepath.Join(filepath.Dir(p.file), "upssched.conf"), c)
+	for _, pr := range problems {
+		p.log.Logger().Warn(pr.String())
+	}
+	if err != nil {
+		p.log.Logger().Error("NOTIFYCMD is upssched, which will fail", "err", err)
 	}
 }
 

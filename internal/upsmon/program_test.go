@@ -8,8 +8,10 @@ import (
 	"go/token"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +125,118 @@ func TestCommandLine(t *testing.T) {
 				t.Errorf("upsmon %q = %d, output %q; want %d and %q", args, code, out, tt.code, tt.want)
 			}
 		})
+	}
+}
+
+// A second upsmon ends, with any configuration; -K is only told.
+func TestSecondInstance(t *testing.T) {
+	first := exec.Command("sleep", "60")
+	if err := first.Start(); err != nil {
+		t.Skip(err)
+	}
+	defer first.Wait()
+	defer first.Process.Kill()
+	pid := strconv.Itoa(first.Process.Pid)
+	const running, power = "Fatal error: A previous upsmon instance is already running!", "insufficient power configured"
+	for _, tt := range []struct {
+		name, config, pidFile, args, ignoreName string
+		code                                    int
+		want                                    string
+	}{
+		{"running", oneMonitor, pid, "-F", "true", 1, running},
+		{"running, and a broken configuration", "\"", pid, "-F", "true", 1, running},
+		{"running, by -P", oneMonitor, "", "-F -P " + pid, "true", 1, running},
+		{"running, -K", oneMonitor, pid, "-K", "true", 1, "another upsmon is running"},
+		{"another program has the number by now", "MONITOR u@h 0 u p primary\n", pid, "-F", "", 1, power},
+		{"gone", "MONITOR u@h 0 u p primary\n", "4194303", "-F", "true", 1, power},
+		{"no number", "MONITOR u@h 0 u p primary\n", "x", "-F", "true", 1, power},
+		{"process 1", "MONITOR u@h 0 u p primary\n", "1", "-F", "true", 1, power},
+	} {
+		s := newSite(t, tt.config)
+		s.env["NUT_IGNORE_CHECKPROCNAME"] = tt.ignoreName
+		if tt.pidFile != "" {
+			s.write(t, "upsmon.pid", tt.pidFile+"\n")
+		}
+		code := s.run(t.Context(), Program(), strings.Fields(tt.args)...)
+		if out := s.stdout.String() + s.stderr.String(); code != tt.code || !strings.Contains(out, tt.want) {
+			t.Errorf("%s: upsmon %s = %d, %q; want %d and %q", tt.name, tt.args, code, out, tt.code, tt.want)
+		}
+	}
+}
+
+// What is missing, and what is wrong with the timers of upssched, is said at the start.
+func TestAdvice(t *testing.T) {
+	const (
+		noShutdown = "Warning: no shutdown command defined"
+		noNotify   = "Warning: no notification command defined"
+		noFlag     = "POWERDOWNFLAG is not set: the UPS is not switched off"
+		noTimer    = "upssched.conf:4: nothing cancels the timer down"
+	)
+	all := []string{noShutdown, noNotify, noFlag, noTimer}
+	for _, tt := range []struct {
+		config string
+		want   []string
+	}{
+		{"MONITOR u@h 1 u p primary\n", []string{noShutdown + "!\n", noNotify + " (fine if", noFlag}},
+		{"MONITOR u@h 1 u p secondary\nNOTIFYFLAG ONBATT EXEC\n", []string{noShutdown + "!\n", noNotify + ", but NOTIFYFLAG asks for it!\n", "POWERDOWNFLAG is not set; that is fine"}},
+		{"MONITOR u@h 0 u p primary\nMINSUPPLIES 0\nNOTIFYCMD x\n", []string{noShutdown + " (fine for a host that only watches)\n"}},
+		{"MONITOR u@h 1 u p primary\nSHUTDOWNCMD x\nPOWERDOWNFLAG @DIR@/flag\nNOTIFYCMD x\n", nil},
+		{"MONITOR u@h 1 u p primary\nSHUTDOWNCMD x\nPOWERDOWNFLAG @DIR@/flag\nNOTIFYCMD /sbin/upssched\nNOTIFYFLAG ONBATT EXEC\n", []string{noTimer}},
+	} {
+		s := newSite(t, "")
+		s.write(t, "upssched.conf", "CMDSCRIPT /bin/sh\nPIPEFN @DIR@/pipe\nLOCKFN @DIR@/lock\nAT ONBATT * START-TIMER down 30\n")
+		// It ends after the advice.
+		s.write(t, "upsmon.conf", tt.config+"RUN_AS_USER no-such-user\n")
+		s.run(t.Context(), Program(), "-F")
+		out := s.stdout.String() + s.stderr.String()
+		for _, w := range tt.want {
+			if !strings.Contains(out, w) {
+				t.Errorf("%q: upsmon wrote %q; want %q in it", tt.config, out, w)
+			}
+		}
+		for _, w := range all {
+			if strings.Contains(out, w) && !slices.ContainsFunc(tt.want, func(x string) bool { return strings.HasPrefix(x, w) }) {
+				t.Errorf("%q: upsmon wrote %q; want no %q", tt.config, out, w)
+			}
+		}
+	}
+}
+
+// A reload of what cannot be read changes nothing; of what the privileged part keeps
+// it says so.
+func TestReloadThatFails(t *testing.T) {
+	s := newSite(t, "MONITOR u@h 1 u p primary\nSHUTDOWNCMD one\nPOWERDOWNFLAG /one\nSHUTDOWNEXIT 1\n")
+	p := process{env: program.Env{Getenv: func(string) string { return "" }, Stderr: &s.stderr}, file: s.path("upsmon.conf")}
+	p.log = quietLog(p.env)
+	c, err := p.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := p.reload(c)
+	if _, err := again(); err != nil || s.stderr.Len() > 0 {
+		t.Errorf("reload of the same file = %v, log %q; want neither", err, s.stderr.String())
+	}
+	s.write(t, "upsmon.conf", "MONITOR u@h 1 u p primary\nSHUTDOWNCMD two\nPOWERDOWNFLAG /two\nSHUTDOWNEXIT 2\nDEBUG_MIN 3\nFOO x\n")
+	c2, err := again()
+	out := s.stderr.String()
+	for _, w := range []string{"SHUTDOWNCMD changes only when", "POWERDOWNFLAG changes only when", "SHUTDOWNEXIT changes only when", "Encountered 1 config errors"} {
+		if !strings.Contains(out, w) {
+			t.Errorf("reload wrote %q; want %q in it", out, w)
+		}
+	}
+	if err != nil || c2.ShutdownCmd[0] != "two" || p.log.Verbosity() != 3 {
+		t.Errorf("reload = %+v, %v, verbosity %d; want what the file says", c2, err, p.log.Verbosity())
+	}
+	for _, bad := range []string{"MONITOR u@h 1 pw primary\n", ""} {
+		s.write(t, "upsmon.conf", bad)
+		if bad == "" {
+			if err := os.Remove(s.path("upsmon.conf")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := again(); err == nil {
+			t.Errorf("reload of %q = nil; want an error", bad)
+		}
 	}
 }
 

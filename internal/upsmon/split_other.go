@@ -27,12 +27,10 @@ type childLink struct{ config io.ReadCloser }
 
 func joinParent(func(string) string) (*childLink, error) { return nil, nil }
 
-func (c *childLink) ready(*daemon.Log) error { return errNoSplit }
+func (c *childLink) ready(*daemon.Log) (gone <-chan struct{}, err error) { return nil, errNoSplit }
 
 // Shutdown cannot be asked for.
 func (c *childLink) Shutdown(context.Context, bool) error { return errNoSplit }
-
-func (c *childLink) gone() <-chan struct{} { return nil }
 
 func (c *childLink) close() {}
 

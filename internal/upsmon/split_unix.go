@@ -102,8 +102,9 @@ func credential(a daemon.Account) *syscall.Credential {
 	return c
 }
 
-// guard is the rest of the parent's life.
+// guard is the rest of the parent's life, from when the PID file is written.
 func guard(ctx context.Context, p parent, cmd *exec.Cmd, conn *os.File) error {
+	conn.Write([]byte{childReady}) // if nobody reads it, there is no child
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -137,18 +138,28 @@ func joinParent(getenv func(string) string) (*childLink, error) {
 	return &childLink{os.NewFile(childFD, "parent"), os.NewFile(configFD, "upsmon.conf"), mark == childInBackground}, nil
 }
 
-// ready tells the parent that this process is at work. In the background it leaves
-// the terminal first.
-func (c *childLink) ready(log *daemon.Log) error {
+// ready tells the parent that this process is at work, and waits until the PID file
+// says so too. In the background it leaves the terminal first. It returns a channel
+// that is closed when the parent has ended.
+func (c *childLink) ready(log *daemon.Log) (gone <-chan struct{}, err error) {
 	if c.background {
 		if err := daemon.LeaveTerminal(log); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if _, err := c.conn.Write([]byte{childReady}); err != nil {
-		return fmt.Errorf("reach the privileged part of upsmon: %w", err)
+	b := []byte{childReady}
+	if _, err = c.conn.Write(b); err == nil {
+		_, err = io.ReadFull(c.conn, b)
 	}
-	return nil
+	if err != nil {
+		return nil, fmt.Errorf("reach the privileged part of upsmon: %w", err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		io.Copy(io.Discard, c.conn)
+	}()
+	return done, nil
 }
 
 // Shutdown asks the parent to shut this host down.
@@ -157,17 +168,6 @@ func (c *childLink) Shutdown(context.Context, bool) error {
 		return fmt.Errorf("ask the privileged part of upsmon to shut down: %w", err)
 	}
 	return nil
-}
-
-// gone returns a channel that is closed when the parent has ended, or when ctx
-// ends.
-func (c *childLink) gone() <-chan struct{} {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		io.Copy(io.Discard, c.conn)
-	}()
-	return done
 }
 
 func (c *childLink) close() { c.conn.Close() }

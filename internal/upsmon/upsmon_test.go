@@ -180,6 +180,31 @@ func TestFSDWaitsForNoConnection(t *testing.T) {
 	})
 }
 
+// A name server that does not answer, even one that nobody gives a limit, costs its UPS
+// and no other.
+func TestNameServerThatHangs(t *testing.T) {
+	for _, limit := range []time.Duration{0, -1} {
+		inWorld(t, func(w *world) {
+			u := newDriver("ups", "OL")
+			w.serve("server", u)
+			l, err := w.net.Listen(w.ctx, "tcp", "unresolved:3493") // connecting takes for ever
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			h := w.startWith("host", primary+"MONITOR x@unresolved 1 mon pw secondary\nMONITOR y@unresolved 0 mon pw secondary\nMINSUPPLIES 2\n", Deps{ConnectTimeout: limit})
+			time.Sleep(time.Minute)
+			r, _ := h.d.Report()
+			if want := map[time.Duration]string{0: "lost", -1: "never reached"}[limit]; r.Units[0].Comm != "ok" || r.Units[1].Comm != want {
+				t.Errorf("limit %s: report = %+v; want the first reached and the second %s", limit, r, want)
+			}
+			u.status("OB LB")
+			<-h.finished
+			h.wantDown(time.Minute+5*time.Second, time.Minute+5*time.Second+100*time.Millisecond)
+		})
+	}
+}
+
 // Whoever polls without being counted is told so, and the login is tried again.
 func TestLoginIsProven(t *testing.T) {
 	inWorld(t, func(w *world) {

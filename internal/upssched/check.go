@@ -20,13 +20,8 @@ func (p *process) check() error {
 	if p.opts.message != "" {
 		file = p.opts.message
 	}
-	c, problems, err := conf.ReadFile(file, conf.ParseUPSSched)
 	w := p.env.Stdout
-	if err == nil {
-		m := p.monitorConf(filepath.Join(filepath.Dir(file), "upsmon.conf"))
-		problems = append(problems, checkFiles(file, c)...)
-		problems = append(problems, lint(file, c, m)...)
-	}
+	c, problems, err := check(file, p.monitorConf(filepath.Join(filepath.Dir(file), "upsmon.conf")))
 	for _, pr := range problems {
 		fmt.Fprintln(w, pr)
 	}
@@ -38,6 +33,23 @@ func (p *process) check() error {
 	}
 	fmt.Fprintf(w, "%s: %d AT lines, nothing to complain about\n", file, len(c.At))
 	return nil
+}
+
+// Check returns all that looks wrong in a upssched.conf, and where it does not fit m. A
+// file that cannot be read is an error.
+func Check(file string, m conf.UPSMon) ([]conf.Problem, error) {
+	_, problems, err := check(file, &m)
+	return problems, err
+}
+
+// check is Check where m may be nil: it is not known.
+func check(file string, m *conf.UPSMon) (conf.UPSSched, []conf.Problem, error) {
+	c, problems, err := conf.ReadFile(file, conf.ParseUPSSched)
+	if err == nil {
+		problems = append(problems, checkFiles(file, c)...)
+		problems = append(problems, lint(file, c, m)...)
+	}
+	return c, problems, err
 }
 
 // monitorConf returns upsmon.conf, or nil if it cannot be read: it holds passwords,

@@ -101,6 +101,12 @@ func (l *linter) checkStart(a conf.At) {
 			a.Name, a.After, a.Type, meant(a.Name, names(idle)), over, words.Quote(a.UPS), words.Quote(a.Name))
 		return
 	}
+	// One that each notification starts anew, as a heartbeat does, is meant to end.
+	if !slices.ContainsFunc(cancels, func(o conf.At) bool { return o.Type == over || o.Type == a.Type }) {
+		l.warn(a.Line, "%s does not cancel the timer %s, only %s on line %d does: it may end after %v even if %s was over after a second",
+			over, a.Name, cancels[0].Type, cancels[0].Line, a.After, a.Type)
+		return
+	}
 	if !slices.ContainsFunc(cancels, func(o conf.At) bool { return o.UPS == "*" || o.UPS == a.UPS }) {
 		l.warn(a.Line, "the timer %s starts for %s, but line %d cancels it only for %s", a.Name, every(a.UPS), cancels[0].Line, every(cancels[0].UPS))
 	}

@@ -160,3 +160,12 @@ func (w *world) list() string {
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func settingsOf(t *testing.T, config string) conf.SchedSettings {
+	t.Helper()
+	c, problems, err := conf.ParseUPSSched("upssched.conf", strings.NewReader(config))
+	if err != nil || len(problems) > 0 {
+		t.Fatal(problems, err)
+	}
+	return c.SchedSettings
+}

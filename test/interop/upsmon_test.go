@@ -9,9 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -117,106 +115,6 @@ func TestUPSMonTellsWhatCTells(t *testing.T) {
 			t.Errorf("%s: down %s after OB LB; want 6 s at most", name, d)
 		}
 	}
-}
-
-// The privileged part and its child: who does what, and what becomes of one without
-// the other.
-func TestUPSMonSplit(t *testing.T) {
-	if os.Geteuid() != 0 {
-		missing(t, "this test needs root")
-	}
-	t.Parallel()
-	cPath(t, "upsmon")
-	if err := os.Chmod(filepath.Dir(nutPath(t)), 0o755); err != nil { // for the child
-		t.Fatal(err)
-	}
-	newSplit := func() (*host, *process, int) {
-		h := newHost(t, map[string]string{"upsmon.conf": `
-MONITOR ups@127.0.0.1:1 1 u p secondary
-RUN_AS_USER nobody
-FINALDELAY 0
-SHUTDOWNCMD "id -u >@DIR@/who"
-POWERDOWNFLAG @DIR@/killpower
-NOTIFYFLAG NOPARENT EXEC
-NOTIFYFLAG COMMBAD IGNORE
-NOTIFYFLAG NOCOMM IGNORE
-NOTIFYFLAG SHUTDOWN IGNORE
-NOTIFYCMD @DIR@/conf/notify
-`, "notify": "#!/bin/sh\necho $NOTIFYTYPE $(id -un) >>@DIR@/open/notified\n"})
-		for dir, mode := range map[string]os.FileMode{"": 0o755, "conf": 0o755, "conf/upsmon.conf": 0o600, "conf/notify": 0o755} {
-			if err := os.Chmod(filepath.Join(h.dir, dir), mode); err != nil {
-				t.Fatal(err)
-			}
-		}
-		open := filepath.Join(h.dir, "open")
-		if err := os.Mkdir(open, 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(open, 0o777); err != nil {
-			t.Fatal(err)
-		}
-		pr := h.start(ourProgram("upsmon", "-F"))
-		child := 0
-		h.eventually("the child runs", func() error {
-			b, err := os.ReadFile(filepath.Join(h.dir, "state", "upsmon.pid"))
-			if err != nil {
-				return err
-			}
-			child, err = strconv.Atoi(strings.TrimSpace(string(b)))
-			return err
-		})
-		if child == pr.cmd.Process.Pid {
-			t.Errorf("the PID file names the privileged part; want the child")
-		}
-		h.eventually("the child is nobody", func() error {
-			fi, err := os.Stat(fmt.Sprintf("/proc/%d", child))
-			if err == nil && fi.Sys().(*syscall.Stat_t).Uid == 0 {
-				err = errIs("root")
-			}
-			return err
-		})
-		return h, pr, child
-	}
-
-	h, pr, _ := newSplit()
-	if r := h.run(ourProgram("upsmon", "-c", "fsd")); r.code != 0 {
-		t.Errorf("upsmon -c fsd = %+v; want code 0", r)
-	}
-	<-pr.done
-	who, err := os.ReadFile(filepath.Join(h.dir, "who"))
-	if pr.cmd.ProcessState.ExitCode() != 0 || string(who) != "0\n" {
-		t.Errorf("privileged part ended with %v, SHUTDOWNCMD was run by %q, %v; want 0 and root", pr.cmd.ProcessState, who, err)
-	}
-	if r := h.run(ourProgram("upsmon", "-K")); r.code != 0 {
-		t.Errorf("upsmon -K after a shutdown = %+v; want code 0", r)
-	}
-
-	h, pr, child := newSplit()
-	syscall.Kill(child, syscall.SIGKILL)
-	<-pr.done
-	if pr.cmd.ProcessState.ExitCode() != 1 || h.exists("who") || h.exists("killpower") {
-		t.Errorf("after the child's death the privileged part ended with %v, command run: %t; want 1 and false", pr.cmd.ProcessState, h.exists("who"))
-	}
-
-	h, pr, child = newSplit()
-	pr.cmd.Process.Kill()
-	<-pr.done
-	h.eventually("NOPARENT is told", func() error {
-		b, err := os.ReadFile(filepath.Join(h.dir, "open", "notified"))
-		if err == nil && string(b) != "NOPARENT nobody\n" {
-			err = errIs(string(b))
-		}
-		return err
-	})
-	if r := h.run(ourProgram("upsmon", "-c", "stop")); r.code != 0 {
-		t.Errorf("upsmon -c stop = %+v; want code 0", r)
-	}
-	h.eventually("the child has ended", func() error {
-		if syscall.Kill(child, 0) == nil {
-			return errIs("alive")
-		}
-		return nil
-	})
 }
 
 func (h *host) exists(name string) bool {
