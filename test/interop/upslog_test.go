@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -60,6 +61,78 @@ func oneLogLine(h *host, ours bool, ups, format string) string {
 		_, line, _ = strings.Cut(line, " ")
 	}
 	return line
+}
+
+// TestUPSLogEndsAsC compares exit codes, and what is printed where scripts read it.
+func TestUPSLogEndsAsC(t *testing.T) {
+	h := newHost(t, nil)
+	for _, args := range [][]string{
+		{"-h"}, {"-V"}, {}, {"-s", "ups@h"}, {"-l", "x"}, {"ups@h"}, {"ups@h", "x"}, {"-s", "ups@127.0.0.1:1", "-l", "/no/such/folder/x"},
+	} {
+		theirs, ours := h.run(cProgram("upslog", asRoot(append([]string{"-F"}, args...)...)...)), h.run(ourProgram("upslog", asRoot(append([]string{"-F"}, args...)...)...))
+		if ours.code != theirs.code {
+			t.Errorf("upslog %q ends with %d; want %d as C's", args, ours.code, theirs.code)
+		}
+		if first := firstLine(theirs.stderr); strings.HasPrefix(first, "No ") && firstLine(ours.stderr) != first {
+			t.Errorf("upslog %q says %q; want %q", args, ours.stderr, first)
+		}
+	}
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
+
+// TestUPSLogTakesSignalsAsC runs C's and ours through a life: three words in place of
+// options, a line at USR1, a new file at HUP, the end at TERM.
+func TestUPSLogTakesSignalsAsC(t *testing.T) {
+	h := clientsHost(t, false)
+	for _, ours := range []bool{false, true} {
+		name := map[bool]string{false: "C's", true: "our"}[ours]
+		path := filepath.Join(h.dir, "log-"+name)
+		lines := func(path string, want int) {
+			t.Helper()
+			h.eventually(name+" upslog has written "+strconv.Itoa(want)+" lines to "+path, func() error {
+				text, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				if got := string(text); got != strings.Repeat("OL CHRG and more \n", want) {
+					return errors.New(got)
+				}
+				return nil
+			})
+		}
+		p := cProgram("upslog", asRoot("-F", h.system("ups"), path, "500", "%VAR", "ups.status%", "and", "more")...)
+		p.ours = ours
+		pr := h.start(p)
+		lines(path, 1)
+		for n := 2; n < 5; n++ {
+			pr.signal(syscall.SIGUSR1)
+			lines(path, n)
+		}
+		if err := os.Rename(path, path+".1"); err != nil {
+			t.Fatal(err)
+		}
+		pr.signal(syscall.SIGHUP)
+		h.eventually(name+" upslog has opened the file anew", func() error {
+			_, err := os.Stat(path)
+			return err
+		})
+		pr.signal(syscall.SIGUSR1)
+		lines(path, 1)
+		lines(path+".1", 4)
+		pr.signal(syscall.SIGTERM)
+		<-pr.done
+		if pr.cmd.ProcessState.ExitCode() != 0 {
+			t.Errorf("%s upslog ended with %v; want 0", name, pr.cmd.ProcessState)
+		}
+		want := "logging status of " + h.system("ups") + " to " + path + " (500s intervals)\n"
+		if out := pr.output(); !strings.Contains(out, want) {
+			t.Errorf("%s upslog printed %q; want %q in it", name, out, want)
+		}
+	}
 }
 
 // TestUPSLogInBackground checks that our upslog leaves the terminal with a PID file
