@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	transport "gonut/internal/transport/hid"
 )
@@ -49,7 +48,7 @@ func TestRecordingsGiveTheFieldsThatCSaw(t *testing.T) {
 		var cache Cache
 		for i, f := range d.Fields {
 			data := rec.Features[f.Report]
-			report := cache.Store(f.Report, data, d.Length(f.Report), time.Unix(1, 0))
+			report := cache.Store(f.Report, data, d.Length(f.Report))
 			v, ok := f.Value(report)
 			if !ok {
 				t.Errorf("%s: field %d is not in its report of %d bytes", name, i, len(report))
@@ -328,24 +327,16 @@ func TestPath(t *testing.T) {
 
 func TestCache(t *testing.T) {
 	var c Cache
-	now := time.Unix(1000, 0)
-	if _, ok := c.Get(1, time.Minute, now); ok || c.Last(1) != nil {
+	if c.Last(1) != nil {
 		t.Error("an empty cache has a report")
 	}
-	c.Store(1, unhex(t, "01 aa bb cc"), 3, now)
-	if got, ok := c.Get(1, time.Second, now.Add(time.Second)); !ok || hex.EncodeToString(got) != "01aabb" {
-		t.Errorf("Get = %x, %t; want 01aabb, true", got, ok)
-	}
-	if _, ok := c.Get(1, time.Second, now.Add(2*time.Second)); ok {
-		t.Error("Get returns a report that is too old")
-	}
-	c.Store(1, unhex(t, "01 dd"), 3, now)
-	if got := hex.EncodeToString(c.Last(1)); got != "01ddbb" {
-		t.Errorf("after a short answer the report is %s; want 01ddbb", got)
-	}
-	c.Expire()
-	if _, ok := c.Get(1, time.Hour, now); ok {
-		t.Error("Get returns a report after Expire")
+	for _, test := range []struct{ answer, want string }{
+		{"01", "010000"}, {"01 aa bb cc", "01aabb"}, {"01 dd", "01ddbb"}, {"", "01ddbb"},
+	} {
+		c.Store(1, unhex(t, test.answer), 3)
+		if got := hex.EncodeToString(c.Last(1)); got != test.want {
+			t.Errorf("after the answer %q the report is %s; want %s", test.answer, got, test.want)
+		}
 	}
 }
 

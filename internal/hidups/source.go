@@ -206,7 +206,7 @@ func (s *source) fetch(ctx context.Context, id byte) ([]byte, error) {
 	if length == 0 {
 		length = n
 	}
-	return s.cache.Store(id, buf[:n], length, time.Now()), nil
+	return s.cache.Store(id, buf[:n], length), nil
 }
 
 // get reads a report so that byte 0 is the id even if reports have none.
@@ -295,10 +295,8 @@ func (s *source) Write(ctx context.Context, n subdriver.Ref, v subdriver.Value) 
 		}
 		return err
 	}
-	now := time.Now()
-	s.cache.Store(f.Report, data, len(data), now)
-	s.cache.Expire()
-	s.wrote[f.Report] = now
+	s.cache.Store(f.Report, data, len(data))
+	s.wrote[f.Report] = time.Now()
 	return nil
 }
 
@@ -361,7 +359,7 @@ func (s *source) remember(data []byte) (withID, whole []byte) {
 	if len(data) < 2 || s.desc.Length(data[0]) == 0 {
 		return nil, nil
 	}
-	return data, s.inputs.Store(data[0], data, s.desc.Length(data[0]), time.Now())
+	return data, s.inputs.Store(data[0], data, s.desc.Length(data[0]))
 }
 
 // pushed stores a report that came over the interrupt pipe and returns the values

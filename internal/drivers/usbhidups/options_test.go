@@ -100,6 +100,24 @@ func TestForcedTableKeepsItsQuirks(t *testing.T) {
 	}
 }
 
+// A table may be a file that is not installed.
+func TestTableFromAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "mine.def")
+	options := map[string]string{"subdriver": file, "vendorid": "1209", "productid": "7570"}
+	for text, want := range map[string]string{"name Mine 1\nuse pdc\n": "", "nmae Mine 1\n": file + ":1:1: no row begins with \"nmae\""} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := newSelection(values(t, options), slog.New(slog.DiscardHandler))
+		switch {
+		case want == "" && (err != nil || s.forced.Data() != "Mine 1"):
+			t.Errorf("with %q: %v", text, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("with %q: %v; want %s", text, err, want)
+		}
+	}
+}
+
 func TestWaitBeforeReconnect(t *testing.T) {
 	for seconds, want := range map[string]time.Duration{"": 0, "0": 0, "7": 7 * time.Second, "-3": 0} {
 		synctest.Test(t, func(t *testing.T) {

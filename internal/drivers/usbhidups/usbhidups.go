@@ -70,7 +70,7 @@ func Options() []driver.Option {
 		{Name: "powercom_sdcmd_discrete_delay", Help: "The device knows only certain delays", Flag: true},
 	}
 	return append(hidups.CommonOptions(), append(own,
-		driver.Option{Name: "subdriver", Help: "Name of the device table, instead of the one for the ids; needs vendorid and productid"},
+		driver.Option{Name: "subdriver", Help: "Name or file (*.def) of the device table, instead of the one for the ids; needs vendorid and productid"},
 		driver.Option{Name: "explore", Help: "Take any device and log all its fields; needs vendorid", Flag: true},
 		driver.Option{Name: "waitbeforereconnect", Help: "Seconds to wait before a lost device is opened again"},
 		driver.Option{Name: "winhid", Help: "Accepted for compatibility", Flag: true},
@@ -242,8 +242,21 @@ func newSelection(v driver.Values, log *slog.Logger) (*selection, error) {
 		return nil, errors.New("the option subdriver needs vendorid and productid")
 	}
 	var err error
-	s.forced, err = s.named(name)
+	if strings.HasSuffix(name, ".def") {
+		s.forced, err = s.file(name, subdriver.Layers(confPath(v)))
+	} else {
+		s.forced, err = s.named(name)
+	}
 	return s, err
+}
+
+// file reads a table that is in no layer.
+func (s *selection) file(name string, layers []subdriver.Layer) (*subdriver.Table, error) {
+	t, problems := subdriver.LoadFile("hid", name, layers)
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("option subdriver: %w", problems[0])
+	}
+	return t, nil
 }
 
 // named finds a table by its name, its title or a regular expression for that.
