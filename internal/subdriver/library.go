@@ -107,7 +107,7 @@ func (l *loader) table(name string) (*Table, error) {
 	l.busy[name] = true
 	defer delete(l.busy, name)
 	var failure error
-	for _, layer := range l.layers {
+	for i, layer := range l.layers {
 		file := path.Join(l.family, name+".def")
 		f, err := layer.FS.Open(file)
 		if err != nil {
@@ -120,6 +120,7 @@ func (l *loader) table(name string) (*Table, error) {
 		f.Close()
 		l.problems = append(l.problems, problems...)
 		if usable(problems) {
+			t.layer = i
 			l.tables[name] = t
 			return t, nil
 		}
@@ -154,13 +155,15 @@ type Found struct {
 	Match *Match
 }
 
-// Find returns the table for a device: of all match lines of a kind that accept it
-// the one that asks for most. refused is the refusal that names the device, if no
+// Find returns the table for a device: of the tables of the first layer that has one
+// for it, the match line that asks for most. refused is the refusal that names the device, if no
 // table does.
 func (l *Library) Find(kind, id, vendor, product string) (found Found, refused *Match) {
 	for _, t := range l.Tables {
 		m := t.MatchOf(kind, id, vendor, product)
-		if m != nil && (found.Match == nil || m.conditions() > found.Match.conditions()) {
+		switch {
+		case m == nil:
+		case found.Match == nil, t.layer < found.Table.layer, t.layer == found.Table.layer && m.conditions() > found.Match.conditions():
 			found = Found{t, m}
 		}
 	}

@@ -125,6 +125,26 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// A table of the user's is for the devices that it names, whatever those that are
+// built in ask for besides.
+func TestTheUsersTableTakesTheDevice(t *testing.T) {
+	lib := Load("hid", []Layer{
+		layer("/mine", map[string]string{"hid/z.def": "name Z\nmatch usb 1234:0001\n"}),
+		layer("", map[string]string{"hid/a.def": "name A\nmatch usb 1234:0001\nmatch usb 1234:0001 vendor=ACME\n", "hid/b.def": "name B\nmatch usb 1234:0002\n"}),
+	})
+	for _, vendor := range []string{"", "ACME"} {
+		if found, _ := lib.Find("usb", "1234:0001", vendor, ""); found.Table == nil || found.Table.Name != "z" {
+			t.Errorf("Find of a device of %q = %+v; want the table z", vendor, found.Table)
+		}
+	}
+	if found, _ := lib.Find("usb", "1234:0002", "", ""); found.Table == nil || found.Table.Name != "b" {
+		t.Error("the tables that are built in are not found any more")
+	}
+	if problems := lib.Check(Family{}); len(problems) > 0 {
+		t.Errorf("Check = %v; want nothing, for the place decides", problems)
+	}
+}
+
 func TestTwoTablesForOneDeviceAreAProblem(t *testing.T) {
 	lib := Load("hid", []Layer{layer("", map[string]string{
 		"hid/a.def": "name A\nmatch usb 1234:0001\n",

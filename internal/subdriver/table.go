@@ -40,6 +40,7 @@ type Table struct {
 	used   []string // tables that were included
 	own    []string // enums, curves and rules of the file itself
 	rows   int      // rows of the file itself
+	layer  int      // where it was found, from 0
 	text   string   // the file
 }
 
