@@ -195,7 +195,7 @@ func (l *Library) Check(f Family) []Problem {
 	for id, cs := range claims {
 		for i, a := range cs {
 			for _, b := range cs[:i] {
-				if a.m.conditions() == 0 && b.m.conditions() == 0 && a.t != b.t && a.t.layer == b.t.layer {
+				if a.m.conditions() == 0 && b.m.conditions() == 0 && a.t.layer == b.t.layer {
 					problems = append(problems, Problem{File: a.t.Origin, Line: a.m.Line, Col: 1,
 						Text: fmt.Sprintf("%s is matched by %s:%d as well", id, b.t.Origin, b.m.Line), Hint: "add vendor=, product= or text="})
 				}
