@@ -32,8 +32,17 @@ type source struct {
 	skip          map[byte]bool
 	texts         map[int]string     // of string descriptors, by index
 	wrote         map[byte]time.Time // when a report was last written
+	answers       [256]answer        // of the last walk
+	lengths       [256]int           // of reports
 	failures      int                // reports that could not be read in the last walk
 	successes     int
+}
+
+// An answer is what came of asking for a report.
+type answer struct {
+	asked bool
+	data  []byte
+	err   error
 }
 
 type refKey struct {
@@ -52,10 +61,14 @@ type ref struct {
 var errPending = errors.New("the device has not said it yet")
 
 func newSource(conn transport.Conn, desc *hid.Descriptor, table *subdriver.Table, log *slog.Logger) *source {
-	return &source{
+	s := &source{
 		conn: conn, desc: desc, table: table, log: log,
 		index: map[refKey]subdriver.Ref{}, skip: map[byte]bool{}, texts: map[int]string{}, wrote: map[byte]time.Time{},
 	}
+	for id := range s.lengths {
+		s.lengths[id] = desc.Length(byte(id))
+	}
+	return s
 }
 
 // Resolve implements subdriver.Source. Texts are usage paths, or "report:4a" for a
@@ -126,19 +139,17 @@ func findReport(where string) (ref, error) {
 // Read implements subdriver.Source. Every report is asked for once; in a walk in
 // which none of them answers the device is gone.
 func (s *source) Read(ctx context.Context, refs []subdriver.Ref) ([]subdriver.Value, error) {
-	type answer struct {
-		data []byte
-		err  error
+	for _, n := range refs {
+		s.answers[s.refs[n].field.Report] = answer{}
 	}
-	answers := map[byte]answer{}
 	s.failures, s.successes = 0, 0
 	values := make([]subdriver.Value, len(refs))
 	for i, n := range refs {
 		r := &s.refs[n]
-		a, ok := answers[r.field.Report]
-		if !ok {
+		a := &s.answers[r.field.Report]
+		if !a.asked {
+			a.asked = true
 			a.data, a.err = s.report(ctx, r)
-			answers[r.field.Report] = a
 			if err := s.fatal(ctx, a.err); err != nil {
 				return nil, err
 			}
@@ -187,7 +198,7 @@ func (s *source) report(ctx context.Context, r *ref) ([]byte, error) {
 // fetch asks the device for a feature report. A report that it refuses does not
 // exist.
 func (s *source) fetch(ctx context.Context, id byte) ([]byte, error) {
-	length := s.desc.Length(id)
+	length := s.lengths[id]
 	buf := make([]byte, max(length, 1))
 	if s.maxReport || length == 0 {
 		buf = make([]byte, max(length, 64))

@@ -8,7 +8,7 @@ import (
 
 // condition applies a flag, status or alarm row.
 func (w *Walker) condition(a *active, v Value) {
-	if !a.If.holds(w.env(v.Number)) {
+	if a.If != nil && !a.If.holds(w.env(v.Number)) {
 		a.words, a.on = "", false
 		return
 	}
@@ -24,7 +24,7 @@ func (w *Walker) condition(a *active, v Value) {
 		case a.Off != "":
 			w.setFlag(a.Off)
 		default:
-			w.setFlag(invert(a.name))
+			w.turnFlag(a.name, false)
 		}
 	case Status:
 		a.words = ""
@@ -82,22 +82,17 @@ var exclusive = map[string]string{
 	"fully-charged": "not-fully-charged", "not-fully-charged": "fully-charged",
 }
 
-func (w *Walker) setFlag(name string) {
+func (w *Walker) setFlag(name string) { w.turnFlag(name, true) }
+
+// turnFlag takes note of a condition; one whose name begins with '!' is the opposite.
+func (w *Walker) turnFlag(name string, on bool) {
 	if n, ok := strings.CutPrefix(name, "!"); ok {
-		w.flags[n] = false
-		return
+		name, on = n, !on
 	}
-	w.flags[name] = true
-	if other, ok := exclusive[name]; ok {
+	w.flags[name] = on
+	if other, ok := exclusive[name]; ok && on {
 		w.flags[other] = false
 	}
-}
-
-func invert(name string) string {
-	if n, ok := strings.CutPrefix(name, "!"); ok {
-		return n
-	}
-	return "!" + name
 }
 
 // Flag reports whether a condition is known to hold.

@@ -66,7 +66,7 @@ func (w *Walker) textual(a *active, v Value) (string, bool) {
 }
 
 func (w *Walker) converted(a *active, v Value) (string, bool) {
-	c := converters()[a.As]
+	c := a.conv
 	if c.read == nil {
 		return "", false
 	}

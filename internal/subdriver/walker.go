@@ -56,6 +56,7 @@ type Walker struct {
 	o Options
 
 	rows      []*active
+	quick     []*active // those of a quick poll
 	groups    []*pending
 	winner    map[string]*active
 	values    map[string]string // by variable: published ones, regs, settings, facts
@@ -64,6 +65,17 @@ type Walker struct {
 	dirty     bool              // something was written since written rows were read
 	settings  map[string]*active
 	reset     []string // settings to publish again
+	scratch   scratch
+}
+
+// A scratch is what a walk needs while it goes on. It is kept for the next one.
+type scratch struct {
+	rows     []*active
+	refs     []Ref
+	values   map[Ref]Value
+	provided map[string]bool
+	lost     map[string]bool
+	vital    map[string]bool // by condition: whether a row for it was read
 }
 
 // An active row is a row that exists for this device.
@@ -71,6 +83,7 @@ type active struct {
 	*Row
 	name    string // with indices filled in
 	ref     Ref
+	conv    converter // of as=, if that names one
 	steps   []Ref
 	scale   float64
 	offset  float64
@@ -96,6 +109,7 @@ func NewWalker(t *Table, s Source, o Options) *Walker {
 		t: t, s: s, o: o,
 		winner: map[string]*active{}, values: map[string]string{}, flags: map[string]bool{},
 		corrected: map[string]string{}, settings: map[string]*active{},
+		scratch: scratch{values: map[Ref]Value{}, provided: map[string]bool{}, lost: map[string]bool{}, vital: map[string]bool{}},
 	}
 	for k, v := range o.Facts {
 		w.values[k] = v
@@ -162,7 +176,7 @@ type index struct {
 
 // activate resolves a row and keeps it if the device has it.
 func (w *Walker) activate(r *Row, name, source string, indices []index) *active {
-	a := &active{Row: r, name: name, scale: r.Scale.in(w.o.Consts, 1), offset: r.Offset.in(w.o.Consts, 0), decided: make([]int8, len(r.Fix))}
+	a := &active{Row: r, name: name, scale: r.Scale.in(w.o.Consts, 1), offset: r.Offset.in(w.o.Consts, 0), conv: converters()[r.As], decided: make([]int8, len(r.Fix))}
 	if len(indices) > 0 && r.Default != "" {
 		own := *r
 		own.Default = fillIndices(r.Default, indices, false)
@@ -207,14 +221,14 @@ func (w *Walker) Poll(ctx context.Context, depth driver.Depth, u *driver.Update)
 	case driver.Init:
 		return w.init(ctx, u)
 	case driver.Quick:
-		return w.read(ctx, u, func(a *active) bool { return a.Poll == PollQuick }, false)
+		return w.read(ctx, u, w.quick, func(*active) bool { return true }, false)
 	}
 	written := w.dirty
 	for _, name := range w.reset {
 		u.Set(name, w.values[name])
 	}
 	w.reset = nil
-	err := w.read(ctx, u, func(a *active) bool {
+	err := w.read(ctx, u, w.rows, func(a *active) bool {
 		return a.Poll != PollOnce && (a.Poll != PollWritten || written)
 	}, false)
 	if err == nil {
@@ -226,7 +240,7 @@ func (w *Walker) Poll(ctx context.Context, depth driver.Depth, u *driver.Update)
 // init reads everything, decides which row provides what, and then does the same
 // for the groups whose length is known by now.
 func (w *Walker) init(ctx context.Context, u *driver.Update) error {
-	if err := w.read(ctx, u, func(*active) bool { return true }, true); err != nil {
+	if err := w.read(ctx, u, w.rows, func(*active) bool { return true }, true); err != nil {
 		return err
 	}
 	for len(w.groups) > 0 {
@@ -235,12 +249,13 @@ func (w *Walker) init(ctx context.Context, u *driver.Update) error {
 		from := len(w.rows)
 		w.expand(p)
 		fresh := w.rows[from:]
-		err := w.read(ctx, u, func(a *active) bool { return slices.Contains(fresh, a) }, true)
+		err := w.read(ctx, u, w.rows, func(a *active) bool { return slices.Contains(fresh, a) }, true)
 		if err != nil {
 			return err
 		}
 	}
 	w.rows = slices.DeleteFunc(w.rows, func(a *active) bool { return a.dropped })
+	w.quick = slices.DeleteFunc(slices.Clone(w.rows), func(a *active) bool { return a.Poll != PollQuick })
 	w.commands(u)
 	return nil
 }
@@ -286,26 +301,25 @@ func childOf(g, outer *group) *group {
 	return g
 }
 
-// read reads the chosen rows in one go and applies them in order.
-func (w *Walker) read(ctx context.Context, u *driver.Update, chosen func(*active) bool, first bool) error {
-	var refs []Ref
-	var rows []*active
-	seen := map[Ref]bool{}
-	for _, a := range w.rows {
+// read reads the chosen ones of some rows in one go and applies them in order.
+func (w *Walker) read(ctx context.Context, u *driver.Update, some []*active, chosen func(*active) bool, first bool) error {
+	refs, rows, values := w.scratch.refs[:0], w.scratch.rows[:0], w.scratch.values
+	clear(values)
+	for _, a := range some {
 		if a.dropped || !chosen(a) || !first && w.skip(a) {
 			continue
 		}
 		rows = append(rows, a)
-		if a.Kind != Setting && !seen[a.ref] {
-			seen[a.ref] = true
+		if _, seen := values[a.ref]; a.Kind != Setting && !seen {
+			values[a.ref] = Value{}
 			refs = append(refs, a.ref)
 		}
 	}
+	w.scratch.refs, w.scratch.rows = refs, rows
 	vs, err := w.s.Read(ctx, refs)
 	if err != nil {
 		return err
 	}
-	values := make(map[Ref]Value, len(refs))
 	for i, r := range refs {
 		values[r] = vs[i]
 	}
@@ -335,9 +349,11 @@ func (w *Walker) Push(values map[Ref]Value, u *driver.Update) {
 
 // apply takes over what was read, in the order of the table.
 func (w *Walker) apply(rows []*active, values map[Ref]Value, u *driver.Update, first bool) {
-	provided := map[string]bool{}
-	lost := map[string]bool{}
-	vital := map[string]bool{} // by condition: whether a row for it was read
+	provided, lost := w.scratch.provided, w.scratch.lost
+	vital := w.scratch.vital
+	clear(provided)
+	clear(lost)
+	clear(vital)
 	for _, a := range rows {
 		if a.Kind == Setting {
 			w.seed(a, u)
@@ -411,7 +427,7 @@ func (w *Walker) variable(a *active, v Value, u *driver.Update, provided, lost m
 	if provided[a.name] || a.Kind == Var && win != nil && win != a && a.If == nil && win.If == nil {
 		return
 	}
-	if !a.If.holds(w.env(v.Number)) {
+	if a.If != nil && !a.If.holds(w.env(v.Number)) {
 		if win == a {
 			delete(w.winner, a.name)
 			lost[a.name] = true

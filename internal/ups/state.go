@@ -189,6 +189,9 @@ func (s *State) applyVariable(c Change) bool {
 		delete(s.vars, key)
 		return true
 	}
+	if c.Op == SetInfo && len(c.Args) > 0 && old.Value == c.Args[0] {
+		return false // by far the most frequent case, without a copy
+	}
 	v := *old
 	if !v.change(c) {
 		return false
