@@ -241,7 +241,7 @@ func TestResetAndClearHalt(t *testing.T) {
 	}
 	id := anyFeature(u)
 	buf := make([]byte, 64)
-	n, err := h.Control(t.Context(), usb.Setup{RequestType: 0xa1, Request: 1, Value: 0x300 | uint16(id)}, buf)
+	n, err := h.Control(t.Context(), time.Second, usb.Setup{RequestType: 0xa1, Request: 1, Value: 0x300 | uint16(id)}, buf)
 	if err != nil || !bytes.Equal(buf[:n], u.rec.Features[id]) {
 		t.Errorf("Control after Reset = % x, %v; want % x", buf[:n], err, u.rec.Features[id])
 	}

@@ -10,9 +10,17 @@ import (
 	"time"
 )
 
-// A pipe is one open way to a device that repeats nothing itself.
+// A pipe is one open way to a device that repeats nothing itself. Its methods are
+// those of a Conn, but those that ask or tell the device something have a limit of
+// their own.
 type pipe interface {
-	Conn
+	Descriptor() []byte
+	Info() Info
+	Get(ctx context.Context, limit time.Duration, t ReportType, id byte, buf []byte) (int, error)
+	Set(ctx context.Context, limit time.Duration, t ReportType, id byte, data []byte) error
+	Input(ctx context.Context, buf []byte) (int, error)
+	String(ctx context.Context, limit time.Duration, index int) (string, error)
+	Close() error
 	// ClearHalt ends the halt of the interrupt endpoint.
 	ClearHalt() error
 	// Reset resets the device; ErrGone means that it came back as another one.
@@ -114,8 +122,8 @@ func (l *link) Counts() [steps]int {
 // Get implements Conn.
 func (l *link) Get(ctx context.Context, t ReportType, id byte, buf []byte) (int, error) {
 	var n int
-	err := l.read(ctx, report{t, id}, func(ctx context.Context, p pipe) (err error) {
-		n, err = p.Get(ctx, t, id, buf)
+	err := l.read(ctx, report{t, id}, func(p pipe, limit time.Duration) (err error) {
+		n, err = p.Get(ctx, limit, t, id, buf)
 		return err
 	})
 	return n, err
@@ -124,27 +132,30 @@ func (l *link) Get(ctx context.Context, t ReportType, id byte, buf []byte) (int,
 // String implements Conn. A string counts as a report of no type.
 func (l *link) String(ctx context.Context, index int) (string, error) {
 	var text string
-	err := l.read(ctx, report{0, byte(index)}, func(ctx context.Context, p pipe) (err error) {
-		text, err = p.String(ctx, index)
+	err := l.read(ctx, report{0, byte(index)}, func(p pipe, limit time.Duration) (err error) {
+		text, err = p.String(ctx, limit, index)
 		return err
 	})
 	return text, err
 }
 
 // read performs a transfer that may be repeated, with what the ladder offers.
-func (l *link) read(ctx context.Context, r report, transfer func(context.Context, pipe) error) error {
+func (l *link) read(ctx context.Context, r report, transfer func(pipe, time.Duration) error) error {
 	limit := l.patience()
 	for try := 0; ; try++ {
 		p, epoch := l.current()
-		begin := time.Now()
+		var begin time.Time
+		if try > 0 { // only what is repeated may take long and succeed
+			begin = time.Now()
+		}
 		var err error
 		if p != nil {
-			err = within(ctx, limit, p, transfer)
+			err = transfer(p, limit)
 		} else {
 			err = l.away()
 		}
 		if err == nil {
-			l.succeeded(r, time.Since(begin))
+			l.succeeded(r, try > 0 && time.Since(begin) > readTimeout)
 			return nil
 		}
 		step, repeat := l.failed(r, err, try)
@@ -156,12 +167,6 @@ func (l *link) read(ctx context.Context, r report, transfer func(context.Context
 		}
 		limit = retryTimeout
 	}
-}
-
-func within(ctx context.Context, limit time.Duration, p pipe, transfer func(context.Context, pipe) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return transfer(ctx, p)
 }
 
 // current returns the pipe, nil while the device is away.
@@ -191,13 +196,17 @@ func (l *link) patience() time.Duration {
 	return readTimeout
 }
 
-func (l *link) succeeded(r report, took time.Duration) {
+func (l *link) succeeded(r report, slow bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.slow = l.slow || took > readTimeout
+	l.slow = l.slow || slow
 	l.rung = Retry
-	l.known[r] = true
-	delete(l.bad, r)
+	if !l.known[r] {
+		l.known[r] = true
+	}
+	if len(l.bad) > 0 {
+		delete(l.bad, r)
+	}
 }
 
 // failed takes note of a failure and says whether to repeat, after which step.
@@ -335,7 +344,7 @@ func (l *link) Set(ctx context.Context, t ReportType, id byte, data []byte) erro
 			return l.away()
 		}
 	}
-	err := within(ctx, writeTimeout, p, func(ctx context.Context, p pipe) error { return p.Set(ctx, t, id, data) })
+	err := p.Set(ctx, writeTimeout, t, id, data)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil || errors.Is(err, ErrStall) {

@@ -87,7 +87,9 @@ func (p *benchPipe) end(name string) {
 	p.once.Do(func() { close(p.closed) })
 }
 
-func (p *benchPipe) Get(ctx context.Context, _ ReportType, id byte, buf []byte) (int, error) {
+func (p *benchPipe) Get(ctx context.Context, limit time.Duration, _ ReportType, id byte, buf []byte) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	err := p.call(fmt.Sprintf("get %d", id))
 	if errors.Is(err, ErrTimeout) {
 		<-ctx.Done()
@@ -106,7 +108,7 @@ func (p *benchPipe) Get(ctx context.Context, _ ReportType, id byte, buf []byte) 
 	return 1, nil
 }
 
-func (p *benchPipe) Set(_ context.Context, _ ReportType, id byte, _ []byte) error {
+func (p *benchPipe) Set(_ context.Context, _ time.Duration, _ ReportType, id byte, _ []byte) error {
 	return p.call(fmt.Sprintf("set %d", id))
 }
 
@@ -125,7 +127,9 @@ func (p *benchPipe) Input(ctx context.Context, buf []byte) (int, error) {
 	}
 }
 
-func (p *benchPipe) String(context.Context, int) (string, error) { return "s", p.call("string") }
+func (p *benchPipe) String(context.Context, time.Duration, int) (string, error) {
+	return "s", p.call("string")
+}
 
 func openBench(t *testing.T, b *bench, w io.Writer) *link {
 	t.Helper()

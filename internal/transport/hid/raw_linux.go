@@ -170,10 +170,10 @@ func (o *Raw) openDevice(d rawDevice) (*rawConn, error) {
 	return &rawConn{device: d, system: o.system, file: f, raw: raw, busy: make(chan struct{}, 1)}, nil
 }
 
-// Descriptor implements Conn.
+// Descriptor implements pipe.
 func (c *rawConn) Descriptor() []byte { return c.device.descriptor }
 
-// Info implements Conn.
+// Info implements pipe.
 func (c *rawConn) Info() Info { return c.device.info }
 
 // The ioctls of linux/hidraw.h that x/sys/unix has no functions for. Their size
@@ -184,8 +184,8 @@ const (
 	hidrawGetInput   = 0x0a
 )
 
-// Get implements Conn. The kernel's own deadline is 5 s.
-func (c *rawConn) Get(ctx context.Context, t ReportType, id byte, buf []byte) (int, error) {
+// Get implements pipe. The kernel's own deadline is 5 s.
+func (c *rawConn) Get(ctx context.Context, limit time.Duration, t ReportType, id byte, buf []byte) (int, error) {
 	nr := byte(hidrawGetFeature)
 	switch t {
 	case Input:
@@ -193,6 +193,8 @@ func (c *rawConn) Get(ctx context.Context, t ReportType, id byte, buf []byte) (i
 	case Output:
 		return 0, fmt.Errorf("get %v report %#02x: %w", t, id, ErrUnsupported)
 	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	p := numbered(id, buf)
 	n, err := c.control(ctx, nr, p)
 	if err != nil {
@@ -216,8 +218,10 @@ func numbered(id byte, p []byte) []byte {
 	return q
 }
 
-// Set implements Conn.
-func (c *rawConn) Set(ctx context.Context, t ReportType, id byte, data []byte) error {
+// Set implements pipe.
+func (c *rawConn) Set(ctx context.Context, limit time.Duration, t ReportType, id byte, data []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	var err error
 	switch t {
 	case Feature:
@@ -281,7 +285,7 @@ func (c *rawConn) ioctl(nr byte, p []byte) (int, error) {
 	return min(n, len(p)), nil
 }
 
-// Input implements Conn.
+// Input implements pipe.
 func (c *rawConn) Input(ctx context.Context, buf []byte) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, inputTimeout)
 	defer cancel()
@@ -317,14 +321,16 @@ func explainRaw(err error) error {
 	return usb.Explain(timeoutOr(err))
 }
 
-// String implements Conn. hidraw has no strings; it asks by usbfs if that is open
+// String implements pipe. hidraw has no strings; it asks by usbfs if that is open
 // to us, and takes what sysfs knows if not.
-func (c *rawConn) String(ctx context.Context, index int) (string, error) {
+func (c *rawConn) String(ctx context.Context, limit time.Duration, index int) (string, error) {
 	if index <= 0 || index > 255 {
 		return "", fmt.Errorf("read string %d: index out of range", index)
 	}
 	if h, err := c.system.Open(c.device.usb); err == nil {
 		defer h.Close()
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
 		return usb.ReadString(ctx, h, uint8(index))
 	}
 	d := c.device.usb
@@ -345,5 +351,5 @@ func (c *rawConn) Reset() error { return fmt.Errorf("reset by hidraw: %w", ErrUn
 // Abandon implements pipe.
 func (c *rawConn) Abandon() { c.file.Close() }
 
-// Close implements Conn.
+// Close implements pipe.
 func (c *rawConn) Close() error { return c.file.Close() }

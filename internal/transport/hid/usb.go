@@ -17,7 +17,7 @@ const (
 	requestSetReport = 0x09
 )
 
-// Deadlines of transfers whose contexts have no earlier one.
+// Deadlines of transfers.
 const (
 	// readTimeout is that of the first attempt to read a report, retryTimeout
 	// that of the second: together as long as C's drivers wait for one attempt,
@@ -221,9 +221,7 @@ func readDescriptor(ctx context.Context, c usb.Controller, s usb.InterfaceSettin
 	// As in a link's read, a lost transfer is noticed early.
 	ask := func(s usb.Setup, p []byte) (n int, err error) {
 		for _, limit := range []time.Duration{readTimeout, retryTimeout} {
-			one, cancel := context.WithTimeout(ctx, limit)
-			n, err = c.Control(one, s, p)
-			cancel()
+			n, err = c.Control(ctx, limit, s, p)
 			if err == nil || errors.Is(err, ErrStall) || errors.Is(err, ErrGone) || ctx.Err() != nil {
 				break
 			}
@@ -270,34 +268,34 @@ func readDescriptor(ctx context.Context, c usb.Controller, s usb.InterfaceSettin
 	return nil, fmt.Errorf("read report descriptor: %w", failed)
 }
 
-// Descriptor implements Conn.
+// Descriptor implements pipe.
 func (c *usbConn) Descriptor() []byte { return c.descriptor }
 
-// Info implements Conn.
+// Info implements pipe.
 func (c *usbConn) Info() Info { return c.info }
 
-// Get implements Conn.
-func (c *usbConn) Get(ctx context.Context, t ReportType, id byte, buf []byte) (int, error) {
-	return c.handle.Control(ctx, usb.Setup{RequestType: usb.In | usb.Class | usb.Interface, Request: requestGetReport,
+// Get implements pipe.
+func (c *usbConn) Get(ctx context.Context, limit time.Duration, t ReportType, id byte, buf []byte) (int, error) {
+	return c.handle.Control(ctx, limit, usb.Setup{RequestType: usb.In | usb.Class | usb.Interface, Request: requestGetReport,
 		Value: uint16(t)<<8 | uint16(id), Index: uint16(c.info.Interface)}, buf)
 }
 
-// Set implements Conn.
-func (c *usbConn) Set(ctx context.Context, t ReportType, id byte, data []byte) error {
-	_, err := c.handle.Control(ctx, usb.Setup{RequestType: usb.Class | usb.Interface, Request: requestSetReport,
+// Set implements pipe.
+func (c *usbConn) Set(ctx context.Context, limit time.Duration, t ReportType, id byte, data []byte) error {
+	_, err := c.handle.Control(ctx, limit, usb.Setup{RequestType: usb.Class | usb.Interface, Request: requestSetReport,
 		Value: uint16(t)<<8 | uint16(id), Index: uint16(c.info.Interface)}, data)
 	return err
 }
 
-// Input implements Conn. A device without an interrupt endpoint never speaks.
+// Input implements pipe. A device without an interrupt endpoint never speaks.
 func (c *usbConn) Input(ctx context.Context, buf []byte) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, inputTimeout)
-	defer cancel()
 	if c.endpoint == 0 {
+		ctx, cancel := context.WithTimeout(ctx, inputTimeout)
+		defer cancel()
 		<-ctx.Done()
 		return 0, timeoutOr(ctx.Err())
 	}
-	return c.handle.Interrupt(ctx, c.endpoint, buf)
+	return c.handle.Interrupt(ctx, inputTimeout, c.endpoint, buf)
 }
 
 // timeoutOr gives an ended context the meaning it has for a transfer.
@@ -308,11 +306,13 @@ func timeoutOr(err error) error {
 	return err
 }
 
-// String implements Conn.
-func (c *usbConn) String(ctx context.Context, index int) (string, error) {
+// String implements pipe.
+func (c *usbConn) String(ctx context.Context, limit time.Duration, index int) (string, error) {
 	if index < 0 || index > 255 {
 		return "", fmt.Errorf("read string %d: index out of range", index)
 	}
+	ctx, cancel := context.WithTimeout(ctx, limit) // it takes several transfers
+	defer cancel()
 	return usb.ReadString(ctx, c.handle, uint8(index))
 }
 
@@ -330,7 +330,7 @@ func (c *usbConn) Reset() error { return c.handle.Reset() }
 // Abandon implements pipe.
 func (c *usbConn) Abandon() { c.handle.Close() }
 
-// Close implements Conn. The kernel's driver gets the interface back.
+// Close implements pipe. The kernel's driver gets the interface back.
 func (c *usbConn) Close() error {
 	err := c.handle.Release(uint8(c.info.Interface))
 	if errors.Is(err, ErrGone) {

@@ -136,13 +136,8 @@ func (h *Handle) with(f func(fd uintptr) error) error {
 
 // Control performs a control transfer: data is sent, or filled with what the
 // device sends if the setup packet says In. It returns how many bytes were
-// moved. ControlTimeout applies if ctx has no earlier deadline.
-func (h *Handle) Control(ctx context.Context, s Setup, data []byte) (int, error) {
-	if until, ok := ctx.Deadline(); !ok || time.Until(until) > ControlTimeout {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, ControlTimeout)
-		defer cancel()
-	}
+// moved. It ends with ctx and after limit.
+func (h *Handle) Control(ctx context.Context, limit time.Duration, s Setup, data []byte) (int, error) {
 	t := h.prepare(urbControl, 0, 8+len(data))
 	defer h.release(t)
 	p := t.buffer
@@ -153,7 +148,7 @@ func (h *Handle) Control(ctx context.Context, s Setup, data []byte) (int, error)
 	if s.RequestType&In == 0 {
 		copy(p[8:], data)
 	}
-	n, err := h.transfer(ctx, t)
+	n, err := h.transfer(ctx, limit, t)
 	n = min(n, len(data))
 	if s.RequestType&In != 0 {
 		copy(data, p[8:8+n])
@@ -165,24 +160,24 @@ func (h *Handle) Control(ctx context.Context, s Setup, data []byte) (int, error)
 }
 
 // Interrupt moves one interrupt transfer on an endpoint, whose bit 7 says in
-// which direction. It ends with ctx.
-func (h *Handle) Interrupt(ctx context.Context, endpoint uint8, p []byte) (int, error) {
-	return h.stream(ctx, urbInterrupt, endpoint, p)
+// which direction. It ends with ctx and after limit.
+func (h *Handle) Interrupt(ctx context.Context, limit time.Duration, endpoint uint8, p []byte) (int, error) {
+	return h.stream(ctx, limit, urbInterrupt, endpoint, p)
 }
 
 // Bulk moves one bulk transfer on an endpoint, whose bit 7 says in which
-// direction. It ends with ctx.
-func (h *Handle) Bulk(ctx context.Context, endpoint uint8, p []byte) (int, error) {
-	return h.stream(ctx, urbBulk, endpoint, p)
+// direction. It ends with ctx and after limit.
+func (h *Handle) Bulk(ctx context.Context, limit time.Duration, endpoint uint8, p []byte) (int, error) {
+	return h.stream(ctx, limit, urbBulk, endpoint, p)
 }
 
-func (h *Handle) stream(ctx context.Context, kind, endpoint uint8, p []byte) (int, error) {
+func (h *Handle) stream(ctx context.Context, limit time.Duration, kind, endpoint uint8, p []byte) (int, error) {
 	t := h.prepare(kind, endpoint, len(p))
 	defer h.release(t)
 	if endpoint&In == 0 {
 		copy(t.buffer, p)
 	}
-	n, err := h.transfer(ctx, t)
+	n, err := h.transfer(ctx, limit, t)
 	if endpoint&In != 0 {
 		copy(p, t.buffer[:n])
 	}
@@ -223,25 +218,33 @@ func (h *Handle) release(t *transfer) {
 }
 
 // transfer submits a URB, waits for it and returns how many bytes it moved.
-func (h *Handle) transfer(ctx context.Context, t *transfer) (int, error) {
+func (h *Handle) transfer(ctx context.Context, limit time.Duration, t *transfer) (int, error) {
 	if err := h.submit(t); err != nil {
 		return 0, Explain(err)
 	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	var ended error // why we take it back
 	select {
 	case <-t.done:
+	case <-timer.C:
+		ended = ErrTimeout
 	case <-ctx.Done():
+		if ended = context.Cause(ctx); errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			ended = ErrTimeout
+		}
+	}
+	if ended != nil {
 		h.discard(t)
 	}
 	n := max(int(t.urb.actual), 0)
 	switch {
-	case t.err == nil:
+	case t.err == nil: // it may have come just in time
 		return n, nil
-	case !errors.Is(t.err, unix.ENOENT) || ctx.Err() == nil:
-		return n, Explain(t.err)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded): // we took it back
-		return n, ErrTimeout
+	case ended != nil && errors.Is(t.err, unix.ENOENT):
+		return n, ended
 	}
-	return n, context.Cause(ctx)
+	return n, Explain(t.err)
 }
 
 func (h *Handle) submit(t *transfer) error {

@@ -9,7 +9,7 @@ import (
 
 // A Controller performs control transfers: a Handle, or a fake of one.
 type Controller interface {
-	Control(ctx context.Context, s Setup, data []byte) (int, error)
+	Control(ctx context.Context, limit time.Duration, s Setup, data []byte) (int, error)
 }
 
 // LanguageEnglish is what strings are asked for in when a device does not say
@@ -28,11 +28,11 @@ func ReadString(ctx context.Context, c Controller, index uint8) (string, error) 
 		language := uint16(LanguageEnglish)
 		var p [255]byte
 		s := Setup{RequestType: In, Request: GetDescriptor, Value: DescriptorString << 8}
-		if n, err := c.Control(ctx, s, p[:4]); err == nil && n >= 4 && p[0] >= 4 && p[1] == DescriptorString {
+		if n, err := c.Control(ctx, ControlTimeout, s, p[:4]); err == nil && n >= 4 && p[0] >= 4 && p[1] == DescriptorString {
 			language = uint16(p[2]) | uint16(p[3])<<8
 		}
 		s.Value, s.Index = DescriptorString<<8|uint16(index), language
-		n, err := c.Control(ctx, s, p[:])
+		n, err := c.Control(ctx, ControlTimeout, s, p[:])
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // A script answers control transfers in order.
@@ -18,7 +19,7 @@ type answer struct {
 	err   error
 }
 
-func (s *script) Control(_ context.Context, got Setup, data []byte) (int, error) {
+func (s *script) Control(_ context.Context, _ time.Duration, got Setup, data []byte) (int, error) {
 	s.t.Helper()
 	if len(s.answers) == 0 {
 		s.t.Fatalf("Control(%v): one transfer too many", got)

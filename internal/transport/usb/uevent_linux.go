@@ -81,7 +81,7 @@ type Watcher struct {
 // How often a Watcher looks at the folder itself: rarely where netlink tells.
 const (
 	lookPeriod     = time.Second
-	lookPeriodIdle = 5 * time.Second
+	lookPeriodIdle = 30 * time.Second
 )
 
 // Watch starts to listen. What happens between Watch and the first Next is not

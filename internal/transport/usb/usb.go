@@ -33,8 +33,7 @@ var (
 	ErrUnsupported = errors.New("not supported on this system yet")
 )
 
-// ControlTimeout is the deadline of a control transfer whose context has no
-// earlier one, as long as C's drivers allow a transfer to take.
+// ControlTimeout is how long C's drivers allow a control transfer to take.
 const ControlTimeout = 5 * time.Second
 
 // A Device is what enumeration tells about a device that is plugged in. It was

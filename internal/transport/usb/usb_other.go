@@ -5,6 +5,7 @@ package usb
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // A System is where devices are found. This one finds none: transfers to USB
@@ -39,17 +40,17 @@ func (*Watcher) Close() error { return nil }
 func (h *Handle) Device() Device { return h.device }
 
 // Control returns ErrUnsupported.
-func (*Handle) Control(context.Context, Setup, []byte) (int, error) {
+func (*Handle) Control(context.Context, time.Duration, Setup, []byte) (int, error) {
 	return 0, unsupported("control transfer")
 }
 
 // Interrupt returns ErrUnsupported.
-func (*Handle) Interrupt(context.Context, uint8, []byte) (int, error) {
+func (*Handle) Interrupt(context.Context, time.Duration, uint8, []byte) (int, error) {
 	return 0, unsupported("interrupt transfer")
 }
 
 // Bulk returns ErrUnsupported.
-func (*Handle) Bulk(context.Context, uint8, []byte) (int, error) {
+func (*Handle) Bulk(context.Context, time.Duration, uint8, []byte) (int, error) {
 	return 0, unsupported("bulk transfer")
 }
 
