@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,14 @@ type randomUPS struct {
 	offSince  time.Time
 	overSince time.Time
 	runtime   time.Duration
+	rules     []*randomRule
+}
+
+// A randomRule is a SHUTDOWNWHEN of a UPS.
+type randomRule struct {
+	conf.ShutdownWhen
+	sure  time.Time // since when it certainly holds
+	maybe time.Time // since when it may
 }
 
 func newRandomWorld(t *testing.T, seed uint64) *randomWorld {
@@ -105,10 +114,25 @@ func newRandomWorld(t *testing.T, seed uint64) *randomWorld {
 		})
 	}
 	c.MinSupplies = rnd.IntN(Total(c) + 1)
+	if rnd.IntN(3) == 0 {
+		c.Rules.ShutdownWhen = append(c.Rules.ShutdownWhen,
+			conf.ShutdownWhen{System: "*", Measure: conf.OnBattery, For: pick(20, 300)},
+			conf.ShutdownWhen{System: "a@h", Measure: conf.ChargeBelow, Limit: 50, For: pick(0, 12, 60)})
+	}
+	if rnd.IntN(3) == 0 {
+		c.Rules.HoldOffs = append(c.Rules.HoldOffs, conf.HoldOff{System: "*", Token: "OFF", For: pick(5, 40)},
+			conf.HoldOff{System: "a@h", Token: "LB", For: pick(5, 40)})
+	}
 	w := &randomWorld{t: t, rnd: rnd, conf: c, m: New(c), start: time.Unix(1e9, 0), every: 5 * time.Second}
 	w.now = w.start
 	for _, mc := range c.Monitors {
-		w.ups = append(w.ups, &randomUPS{conf: mc, status: "OL", pollAt: w.now, runtime: -1})
+		u := &randomUPS{conf: mc, status: "OL", pollAt: w.now, runtime: -1}
+		for _, r := range c.Rules.ShutdownWhen {
+			if r.System == "*" || r.System == mc.System {
+				u.rules = append(u.rules, &randomRule{ShutdownWhen: r})
+			}
+		}
+		w.ups = append(w.ups, u)
 	}
 	w.step(Started{})
 	return w
@@ -163,7 +187,10 @@ func (w *randomWorld) poll(u *randomUPS) {
 
 func (w *randomWorld) tellLost(u *randomUPS) {
 	if u.unsure {
-		*u = randomUPS{conf: u.conf, status: u.status, pollAt: u.pollAt, runtime: -1}
+		*u = randomUPS{conf: u.conf, status: u.status, pollAt: u.pollAt, runtime: -1, rules: u.rules}
+		for _, r := range u.rules {
+			r.sure, r.maybe = time.Time{}, time.Time{}
+		}
 	}
 	if !u.lost {
 		u.lostAt = w.now
@@ -195,14 +222,42 @@ func (w *randomWorld) tellStatus(u *randomUPS) {
 	since(&u.offSince, f.has(flagOFF))
 	since(&u.overSince, f.has(flagOVER))
 	u.told, u.lost, u.reached, u.unsure, u.lastGood = f, false, true, false, w.now
-	st := Status{UPS: u.conf.System, Status: u.status}
-	u.runtime = -1
-	if names := Variables(w.conf, u.conf.System, u.status); len(names) > 0 && w.rnd.IntN(2) == 0 {
+	st := Status{UPS: u.conf.System, Status: u.status, Partial: w.rnd.IntN(30) == 0}
+	if !st.Partial {
+		u.runtime = -1
+	}
+	charge := 100
+	for _, name := range Variables(w.conf, u.conf.System, u.status) {
+		if st.Partial || w.rnd.IntN(3) == 0 {
+			continue // the server falls silent, or the device has none
+		}
 		n := w.rnd.IntN(400)
-		u.runtime = time.Duration(n) * time.Second
-		st.Values = []Value{{runtimeName, fmt.Sprint(n)}}
+		switch name {
+		case runtimeName:
+			u.runtime = time.Duration(n) * time.Second
+		case chargeName:
+			n = []int{20, 20, 20, 20, 80}[w.rnd.IntN(5)]
+			charge = n
+		}
+		st.Values = append(st.Values, Value{name, fmt.Sprint(n)})
+	}
+	for _, r := range u.rules {
+		onBattery := f.has(flagOB) && !f.has(flagCAL)
+		holds := onBattery && (r.Measure == conf.OnBattery || charge < int(r.Limit))
+		since(&r.sure, holds)
+		since(&r.maybe, holds || st.Partial && onBattery)
 	}
 	w.step(st)
+}
+
+// held is how long OFF is ignored at first.
+func (w *randomWorld) held() time.Duration {
+	for _, h := range w.conf.Rules.HoldOffs {
+		if h.Token == "OFF" {
+			return h.For
+		}
+	}
+	return 0
 }
 
 // surprise changes the world, or tells the monitor something odd.
@@ -430,6 +485,8 @@ func (w *randomWorld) healthy(u *randomUPS) bool {
 		return false
 	case f.has(flagOB) && silent > c.DeadTime:
 		return false
+	case slices.ContainsFunc(u.rules, func(r *randomRule) bool { return !u.lost && !r.maybe.IsZero() && w.now.Sub(r.maybe) >= r.For }):
+		return false
 	case u.lowMaybe.IsZero():
 		return true
 	}
@@ -447,9 +504,11 @@ func (w *randomWorld) critical(u *randomUPS) bool {
 		return false
 	case f.has(flagFSD):
 		return true
-	case f.has(flagOFF) && c.OffDuration >= 0 && w.now.Sub(u.offSince) > c.OffDuration+second:
+	case f.has(flagOFF) && c.OffDuration >= 0 && u.lastGood.Sub(u.offSince) > w.held()+w.every && w.now.Sub(u.offSince) > c.OffDuration+second+w.held()+w.every:
 		return true
-	case u.lost && f.has(flagOFF) && c.OffDuration >= 0 && c.Rules.LostCommsNUT:
+	case u.lost && f.has(flagOFF) && c.OffDuration >= 0 && c.Rules.LostCommsNUT && u.lastGood.Sub(u.offSince) > w.held():
+		return true
+	case slices.ContainsFunc(u.rules, func(r *randomRule) bool { return !u.lost && !r.sure.IsZero() && w.now.Sub(r.sure) > r.For+second }):
 		return true
 	case u.lost && (f.has(flagALARM) && c.AlarmCritical || f&(flagCAL|flagBYPASS) != 0) && (c.Rules.LostCommsNUT || silent > max(c.DeadTime, u.runtime-c.Rules.Margin)):
 		return true
