@@ -58,6 +58,7 @@ type randomWorld struct {
 	every time.Duration
 	ups   []*randomUPS
 	log   []string
+	late  []Event // answers that are on their way
 
 	asleep      bool
 	tooFewSince time.Time // beyond doubt
@@ -123,7 +124,7 @@ func newRandomWorld(t *testing.T, seed uint64) *randomWorld {
 		c.Rules.HoldOffs = append(c.Rules.HoldOffs, conf.HoldOff{System: "*", Token: "OFF", For: pick(5, 40)},
 			conf.HoldOff{System: "a@h", Token: "LB", For: pick(5, 40)})
 	}
-	w := &randomWorld{t: t, rnd: rnd, conf: c, m: New(c), start: time.Unix(1e9, 0), every: 5 * time.Second}
+	w := &randomWorld{t: t, rnd: rnd, conf: c, m: New(c), start: time.Unix(1e9, 0)}
 	w.now = w.start
 	for _, mc := range c.Monitors {
 		u := &randomUPS{conf: mc, status: "OL", pollAt: w.now, runtime: -1}
@@ -135,6 +136,9 @@ func newRandomWorld(t *testing.T, seed uint64) *randomWorld {
 		w.ups = append(w.ups, u)
 	}
 	w.step(Started{})
+	if w.every == 0 {
+		t.Errorf("seed %d: nobody is told how often to poll", seed)
+	}
 	return w
 }
 
@@ -263,7 +267,17 @@ func (w *randomWorld) held() time.Duration {
 // surprise changes the world, or tells the monitor something odd.
 func (w *randomWorld) surprise() int {
 	u := w.ups[w.rnd.IntN(len(w.ups))]
+	if len(w.late) > 0 && w.rnd.IntN(3) == 0 {
+		ev := w.late[0]
+		w.late = w.late[1:]
+		w.step(ev)
+		return 1
+	}
+	inShutdown := w.m.Phase() == Telling || w.m.Phase() == Waiting
 	switch n := w.rnd.IntN(400); {
+	case n < 30 && inShutdown: // what must neither stop nor repeat it
+		w.step([]Event{UserFSD{}, Stop{}, Resumed{}, ParentGone{}}[w.rnd.IntN(4)])
+		return 1
 	case n < 40:
 		u.status = ""
 	case n < 120:
@@ -360,11 +374,9 @@ func (w *randomWorld) step(ev Event) {
 			if w.decided.IsZero() {
 				w.t.Errorf("FSD before the decision")
 			}
-			answers = append(answers, FSDSet{UPS: a.UPS, Err: []string{"", "", "refused"}[w.rnd.IntN(3)]})
+			answers = w.answer(answers, FSDSet{UPS: a.UPS, Err: []string{"", "", "refused"}[w.rnd.IntN(3)]})
 		case AskLogins:
-			if w.rnd.IntN(20) > 0 {
-				answers = append(answers, Logins{UPS: a.UPS, N: w.rnd.IntN(4)})
-			}
+			answers = w.answer(answers, Logins{UPS: a.UPS, N: w.rnd.IntN(4)})
 		case Poll:
 			if u := w.find(a.UPS); w.rnd.IntN(4) > 0 {
 				u.pollAt = w.now
@@ -375,6 +387,9 @@ func (w *randomWorld) step(ev Event) {
 			w.checkShutdown(a)
 		case Exit:
 			w.ended = true
+			if !w.decided.IsZero() && w.shutdown.IsZero() {
+				w.t.Errorf("the end without the shutdown that was decided")
+			}
 		}
 	}
 	if p := w.m.Phase(); p < w.phase {
@@ -385,6 +400,18 @@ func (w *randomWorld) step(ev Event) {
 	for _, a := range answers {
 		w.step(a)
 	}
+}
+
+// answer adds what a server says to the answers, or lets it come late or never.
+func (w *randomWorld) answer(answers []Event, ev Event) []Event {
+	switch w.rnd.IntN(20) {
+	case 0:
+		return answers
+	case 1, 2, 3:
+		w.late = append(w.late, ev)
+		return answers
+	}
+	return append(answers, ev)
 }
 
 func (w *randomWorld) find(system string) *randomUPS {
