@@ -57,19 +57,24 @@ func upsdFiles() map[string]string {
 
 // A scriptedDriver serves the driver socket of a host and notes the requests.
 type scriptedDriver struct {
-	mu  sync.Mutex
-	got []string
+	dump string // what it knows
+
+	mu    sync.Mutex // guards what follows
+	got   []string
+	conns []net.Conn
 }
 
-func (h *host) scriptedDriver(name string) *scriptedDriver {
+func (h *host) scriptedDriver(name string) *scriptedDriver { return h.driverOf(name, upsdDump) }
+
+// driverOf listens on a driver's socket and knows what dump says.
+func (h *host) driverOf(name, dump string) *scriptedDriver {
 	h.t.Helper()
 	l, err := net.Listen("unix", filepath.Join(h.dir, "state", name))
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	d := &scriptedDriver{}
+	d := &scriptedDriver{dump: dump}
 	var wg sync.WaitGroup
-	var conns []net.Conn
 	wg.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -77,7 +82,7 @@ func (h *host) scriptedDriver(name string) *scriptedDriver {
 				return
 			}
 			d.mu.Lock()
-			conns = append(conns, c)
+			d.conns = append(d.conns, c)
 			d.mu.Unlock()
 			wg.Go(func() { d.serve(c) })
 		}
@@ -85,7 +90,7 @@ func (h *host) scriptedDriver(name string) *scriptedDriver {
 	h.t.Cleanup(func() {
 		l.Close()
 		d.mu.Lock()
-		for _, c := range conns {
+		for _, c := range d.conns {
 			c.Close()
 		}
 		d.mu.Unlock()
@@ -94,11 +99,20 @@ func (h *host) scriptedDriver(name string) *scriptedDriver {
 	return d
 }
 
+// say tells everybody who is connected.
+func (d *scriptedDriver) say(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range d.conns {
+		io.WriteString(c, text)
+	}
+}
+
 func (d *scriptedDriver) serve(c net.Conn) {
 	for r := bufio.NewScanner(c); r.Scan(); {
 		switch line := r.Text(); line {
 		case "DUMPALL":
-			io.WriteString(c, upsdDump)
+			io.WriteString(c, d.dump)
 		case "PING":
 			io.WriteString(c, "PONG\n")
 		default:

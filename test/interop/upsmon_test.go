@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -108,12 +109,53 @@ func TestUPSMonTellsWhatCTells(t *testing.T) {
 		<-m.done
 	}
 	told("ONBATT", "ONLINE", "REPLBATT", "COMMBAD", "COMMOK", "LOWBATT", "ONBATT", "SHUTDOWN")
-	for i, name := range []string{"C", "we"} {
-		// The driver's poll, upsmon's poll, FINALDELAY and its rounding, and what a
-		// busy machine adds.
-		if d := time.Unix(0, hosts[i].downAt()).Sub(at); d > 6*time.Second {
-			t.Errorf("%s: down %s after OB LB; want 6 s at most", name, d)
-		}
+	theirs, ours := time.Unix(0, hosts[0].downAt()).Sub(at), time.Unix(0, hosts[1].downAt()).Sub(at)
+	t.Logf("C: down %s after OB LB, we: %s", theirs, ours)
+	// Both poll once a second, at different moments, on a machine that may be busy.
+	if theirs < 0 || ours < 0 || ours > theirs+10*time.Second {
+		t.Errorf("C: down %s after OB LB, we: %s; want ours no later, but for the moment of a poll", theirs, ours)
+	}
+}
+
+// From the driver's word to the shutdown of the host, for real: our upsd pushes, so that
+// there is nothing to wait for but FINALDELAY; with C's upsd ours finds it with a poll
+// as C's does. The times are for people; on a busy machine they say little.
+func TestTimeToShutdown(t *testing.T) {
+	const finalDelay, pollFreq = time.Second, 5 * time.Second
+	for _, tt := range []struct {
+		name            string
+		server, monitor program
+		most            time.Duration // besides FINALDELAY, on a machine that has time
+	}{
+		{"our upsd, our upsmon", ourUPSD(), ourUPSMon(), 100 * time.Millisecond},
+		{"C upsd, our upsmon", cUPSD(), ourUPSMon(), pollFreq},
+		{"C upsd, C upsmon", cUPSD(), cUPSMon(), pollFreq + time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			files := driverFiles(t, "")
+			files["upsd.users"] += "[pri]\n password = one\n upsmon master\n"
+			h := newHost(t, files)
+			for name, text := range upsmonFiles("MONITOR " + h.system("rec") + " 1 pri one master\n") {
+				h.write(name, strings.ReplaceAll(text, "POLLFREQ 1\nPOLLFREQALERT 1\n", "POLLFREQ 5\nPOLLFREQALERT 5\n"))
+			}
+			if err := os.Chmod(filepath.Join(h.dir, "conf", "notify"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			d := h.driverOf("dummy-ups-rec", "SETINFO ups.status \"OL\"\nDATAOK\nDUMPDONE\n")
+			h.start(tt.server)
+			h.await("rec", "ups.status", "OL")
+			m := h.start(tt.monitor)
+			h.awaitLogins("rec", 1)
+			time.Sleep(2 * time.Second) // to be between two polls
+			at := time.Now()
+			d.say("SETINFO ups.status \"OB LB\"\n")
+			<-m.done
+			took := time.Unix(0, h.downAt()).Sub(at) - finalDelay
+			t.Logf("SHUTDOWNCMD ran %s after OB LB, FINALDELAY not counted; %s is the aim", took, tt.most)
+			if took < 0 || took > tt.most+10*time.Second {
+				t.Errorf("SHUTDOWNCMD ran %s after OB LB, FINALDELAY not counted; want %s, or a little more on a busy machine", took, tt.most)
+			}
+		})
 	}
 }
 
