@@ -177,6 +177,8 @@ type host struct {
 	dir  string
 	port int
 	env  []string // in addition to the process's own
+	// netns is the network namespace in which its programs run; empty: the test's.
+	netns string
 }
 
 // newHost makes a host whose configuration folder has the given files.
@@ -254,6 +256,9 @@ func (h *host) cmd(ctx context.Context, p program) *exec.Cmd {
 		cmd.Args[0] = p.name
 	} else {
 		cmd = exec.CommandContext(ctx, cPath(h.t, p.name), p.args...)
+	}
+	if h.netns != "" {
+		h.enter(cmd, p)
 	}
 	cmd.Env = append(os.Environ(), h.env...)
 	cmd.Dir = h.dir
