@@ -29,6 +29,10 @@ type Options struct {
 	TLS *TLS
 	// Dial makes the connection; nil means net.Dialer's.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Wrap, if it is not nil, returns what is used in place of a connection that is
+	// ready for requests, on the clear side of TLS. It is for those who want to see
+	// what goes to and fro.
+	Wrap func(net.Conn) net.Conn
 }
 
 // Security says whether a connection uses TLS.
@@ -71,6 +75,10 @@ func Dial(ctx context.Context, addr string, o Options) (*Client, error) {
 	if err := c.secureAs(ctx, o); err != nil {
 		c.Close()
 		return nil, err
+	}
+	if o.Wrap != nil {
+		c.conn = o.Wrap(c.conn)
+		c.r.Reset(c.conn)
 	}
 	return c, nil
 }

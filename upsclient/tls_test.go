@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -165,6 +166,45 @@ func TestStartTLS(t *testing.T) {
 			<-done
 		})
 	}
+}
+
+// A spy writes down what goes to and fro.
+type spy struct {
+	net.Conn
+	seen *strings.Builder
+}
+
+func (s spy) Write(b []byte) (int, error) {
+	s.seen.WriteString("> " + string(b))
+	return s.Conn.Write(b)
+}
+
+func (s spy) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	s.seen.WriteString("< " + string(b[:n]))
+	return n, err
+}
+
+// Who wraps a connection sees the clear side of TLS and nothing of STARTTLS.
+func TestWrappedConnectionIsClear(t *testing.T) {
+	ours, theirs := loopback(t)
+	done := serveTLS(theirs, &tls.Config{Certificates: []tls.Certificate{newAuthority(t).issue(t, "x")}}, "")
+	var seen strings.Builder
+	c, err := upsclient.Dial(t.Context(), "ups.example", upsclient.Options{
+		Dial: func(context.Context, string, string) (net.Conn, error) { return ours, nil },
+		Wrap: func(c net.Conn) net.Conn { return spy{c, &seen} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Version(t.Context()); err != nil || !c.Secure() {
+		t.Errorf("Version = %v, Secure = %v", err, c.Secure())
+	}
+	if got, want := seen.String(), "> VER\n< in TLS\n"; got != want {
+		t.Errorf("seen %q; want %q", got, want)
+	}
+	c.Close()
+	<-done
 }
 
 // Whoever can write into the clear text must not be able to answer first.
