@@ -12,9 +12,11 @@ import (
 	"strings"
 )
 
-// A Recording is all that a device told: enough to play it back. As a file it has
-// one fact a line:
+// A Recording is all that a device told: enough to play it back. As a file it is a
+// recording of package record in which nothing has a time: one fact a line.
 //
+//	nut-recording 1
+//	driver "usbhid-ups"
 //	device 051d:0002 0106          ids and release
 //	manufacturer "American Power Conversion"
 //	product "BK650M2-CH"
@@ -34,16 +36,21 @@ type Recording struct {
 	Inputs     [][]byte        // in the order in which they came
 }
 
+// NewRecording returns a Recording of a device that has told nothing yet.
+func NewRecording() *Recording {
+	return &Recording{Strings: map[int]string{}, Features: map[byte][]byte{}}
+}
+
 // ReadRecording reads a recording; name is what errors call it.
 func ReadRecording(name string, r io.Reader) (*Recording, error) {
-	rec := &Recording{Strings: map[int]string{}, Features: map[byte][]byte{}}
+	rec := NewRecording()
 	s := bufio.NewScanner(r)
 	for line := 1; s.Scan(); line++ {
 		text := strings.TrimSpace(s.Text())
-		if text == "" || strings.HasPrefix(text, "#") {
+		if text == "" || strings.HasPrefix(text, "#") || headline(text) {
 			continue
 		}
-		if err := rec.line(text); err != nil {
+		if err := rec.Fact(text); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, line, err)
 		}
 	}
@@ -53,7 +60,17 @@ func ReadRecording(name string, r io.Reader) (*Recording, error) {
 	return rec, nil
 }
 
-func (rec *Recording) line(text string) error {
+// Magic is the first line of every recording.
+const Magic = "nut-recording 1"
+
+// headline reports lines that say who recorded and not what.
+func headline(text string) bool {
+	word, _, _ := strings.Cut(text, " ")
+	return text == Magic || word == "driver" || word == "port" || word == "option"
+}
+
+// Fact adds what a line of a recording says.
+func (rec *Recording) Fact(text string) error {
 	key, rest, _ := strings.Cut(text, " ")
 	rest = strings.TrimSpace(rest)
 	switch key {
@@ -124,7 +141,18 @@ func unquote(text string, to *string) error {
 // Write writes the recording as a file.
 func (rec *Recording) Write(w io.Writer) error {
 	b := bufio.NewWriter(w)
+	fmt.Fprintf(b, "%s\ndriver \"usbhid-ups\"\n", Magic)
+	for _, text := range rec.Facts() {
+		fmt.Fprintln(b, text)
+	}
+	return b.Flush()
+}
+
+// Facts are the lines of the recording as a file, those apart that every recording
+// has.
+func (rec *Recording) Facts() []string {
 	i := rec.Info
+	b := new(strings.Builder)
 	fmt.Fprintf(b, "device %04x:%04x %04x\n", i.VendorID, i.ProductID, i.Release)
 	fmt.Fprintf(b, "manufacturer %q\nproduct %q\nserial %q\ninterface %d\n", i.Manufacturer, i.Product, i.Serial, i.Interface)
 	for _, n := range slices.Sorted(maps.Keys(rec.Strings)) {
@@ -139,7 +167,7 @@ func (rec *Recording) Write(w io.Writer) error {
 	for _, in := range rec.Inputs {
 		fmt.Fprintf(b, "input % x\n", in)
 	}
-	return b.Flush()
+	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 }
 
 // Redact replaces a serial number by zeros of the same length wherever it occurs, as a
