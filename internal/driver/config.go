@@ -42,6 +42,11 @@ type Config struct {
 	Debug            int // verbosity by debug_min
 	LibUSBDebug      string
 
+	// Record is the file for a recording of what goes to and fro; empty: none.
+	Record        string
+	RecordLimit   int // MiB; 0: record.DefaultLimit
+	RecordPrivate bool
+
 	User, Group, Chroot string
 	StatePath           string // where ups.conf wants the sockets; empty: it does not say
 
@@ -109,6 +114,9 @@ func (c *Config) published(d *Driver) []ups.Change {
 	}
 	if len(c.ShutdownCommands) > 0 {
 		cs = append(cs, ups.Set(ups.DriverParameter+"sdcommands", strings.Join(c.ShutdownCommands, ",")))
+	}
+	if c.Record != "" {
+		cs = append(cs, ups.Set(ups.DriverParameter+"record", c.Record))
 	}
 	if c.NoLock {
 		cs = append(cs, ups.Set(ups.DriverFlag+"nolock", "enabled"))

@@ -12,6 +12,7 @@ import (
 	"net"
 	"time"
 
+	"gonut/internal/transport/record"
 	"gonut/internal/ups"
 )
 
@@ -64,6 +65,10 @@ type Values struct {
 	StatePath string
 	// NoLock asks not to lock a serial port.
 	NoLock bool
+	// Tape records what the device and the driver tell each other, or is the device;
+	// nil in most cases. Drivers whose connections are not made by Dial make them
+	// through it.
+	Tape *record.Tape
 	// Dial connects to driver sockets (network "unix") and hosts; nil means by the
 	// system.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)

@@ -17,6 +17,9 @@ const killTries = 3
 // Kill opens the device and cuts the power of its load, without a State to keep
 // and in bounded time. It is what "-k" does after no running driver could.
 func (s *Session) Kill(ctx context.Context) error {
+	if err := s.openTape(false); err != nil {
+		return err
+	}
 	var err error
 	for try := range killTries {
 		if try > 0 {
@@ -39,8 +42,9 @@ func (s *Session) killOnce(ctx context.Context) error {
 	ended := make(chan *worker, 1)
 	w := newWorker(s.log, ended)
 	commands := s.config.shutdownCommands(&s.driver)
+	values := s.values()
 	c := w.begin(ctx, "killpower", s.driver.callLimit(), func(ctx context.Context) outcome {
-		dev, err := s.driver.Open(ctx, s.config.Values, s.log)
+		dev, err := s.driver.Open(ctx, values, s.log)
 		if err != nil {
 			return outcome{err: fmt.Errorf("open device: %w", err)}
 		}

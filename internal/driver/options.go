@@ -145,6 +145,12 @@ func (o *options) common(s conf.Setting) (known bool, err error) {
 		c.IgnoreLB = true
 	case "allow_killpower":
 		c.AllowKillpower = true
+	case "record":
+		c.Record = s.Value
+	case "record_limit":
+		o.number(s, &c.RecordLimit)
+	case "record_private":
+		c.RecordPrivate = true
 	case "sddelay":
 		o.warn(s, "sddelay means nothing any more")
 	case "desc", "sdorder", "maxstartdelay", "maxretry", "retrydelay", "nowait":
@@ -195,7 +201,7 @@ func (o *options) own(s conf.Setting) error {
 			names = append(names, e.Name)
 		}
 		names = append(names, bothScopes()...)
-		names = append(names, "port", "sdcommands", "nolock", "ignorelb", "allow_killpower")
+		names = append(names, "port", "sdcommands", "nolock", "ignorelb", "allow_killpower", "record", "record_limit", "record_private")
 		return wrong(s, "%s is no option of driver %s%s; nut %s -h lists them", s.Name, o.driver.Name,
 			didYouMean(s.Name, names), o.driver.Name)
 	}

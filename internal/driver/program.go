@@ -310,6 +310,9 @@ func (p *process) usage(w io.Writer) {
   -r DIR         chroot
   -u USER        become this user
   -g GROUP       give the socket to this group
+  -x record=FILE write down what goes to and from the device; see also -d
+  -x port=replay:FILE
+                 play such a recording instead of a device
   -L             list the options for programs to read
   -V             print the version
   -h             print this help

@@ -199,6 +199,9 @@ func (l *loop) remember(u *Update) {
 	for _, c := range u.changes {
 		switch c.Op {
 		case ups.SetInfo:
+			if strings.HasSuffix(c.Name, ".serial") {
+				l.tape.Serial(c.Args[0])
+			}
 			l.readAt[strings.ToLower(c.Name)] = now
 			l.known[key(c)] = true
 		case ups.AddCmd:

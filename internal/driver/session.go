@@ -12,6 +12,7 @@ import (
 	"gonut/internal/drvsock"
 	"gonut/internal/netproto"
 	"gonut/internal/program"
+	"gonut/internal/transport/record"
 	"gonut/internal/ups"
 )
 
@@ -74,6 +75,8 @@ type Session struct {
 	requests chan request
 	ready    chan struct{}
 	over     chan struct{} // closed when Run returns
+	tape     *record.Tape
+	played   *record.Recording // what is played; nil: nothing
 
 	mu     sync.Mutex
 	readAt map[string]time.Time // by lower-case name; when the device last reported it
@@ -192,11 +195,17 @@ func (s *Session) Run(ctx context.Context) error {
 		ended:   make(chan *worker, maxHung+2),
 		known:   make(map[string]bool),
 	}
-	if s.driver.Hotplug != nil {
-		l.hotplug = s.driver.Hotplug(ctx, s.config.Values, s.log)
+	err := s.openTape(true)
+	if err == nil {
+		if s.driver.Hotplug != nil && !s.tape.Playing() {
+			l.hotplug = s.driver.Hotplug(ctx, s.config.Values, s.log)
+		}
+		err = l.run()
 	}
-	err := l.run()
 	l.close(cancel)
+	if closeErr := s.tape.Close(); closeErr != nil {
+		s.log.Error("close the recording", "error", closeErr)
+	}
 	close(s.over)
 	return err
 }
@@ -378,7 +387,7 @@ func (l *loop) beginOpen() {
 	}
 	l.nextOpen = time.Now().Add(reopenDelay)
 	l.worker = newWorker(l.log, l.ended)
-	l.call = l.worker.beginOpen(l.ctx, &l.driver, l.config.Values, l.driver.callLimit())
+	l.call = l.worker.beginOpen(l.ctx, &l.driver, l.values(), l.driver.callLimit())
 	l.call.then = func(o outcome) {
 		if o.err != nil {
 			l.lose(fmt.Errorf("open device: %w", o.err))

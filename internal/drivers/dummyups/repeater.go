@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"gonut/internal/conf"
 	"gonut/internal/driver"
 	"gonut/internal/netproto"
+	tapes "gonut/internal/transport/record"
 	"gonut/internal/ups"
 	"gonut/upsclient"
 )
@@ -45,15 +47,27 @@ func openRepeater(ctx context.Context, v driver.Values, log *slog.Logger) (drive
 	if err != nil {
 		return nil, driver.Configf("prepare TLS: %w", err)
 	}
-	o.Dial = v.Dial
+	record(v, system.Host.Addr(), &o)
 	if r.client, err = upsclient.Dial(ctx, system.Host.Addr(), o); err != nil {
 		return nil, fmt.Errorf("connect to upsd: %w", err)
 	}
-	if err := r.login(ctx); err != nil {
+	if err := r.login(ctx, v.Tape); err != nil {
 		r.client.Close()
 		return nil, err
 	}
 	return r, nil
+}
+
+// record lets the connection be recorded without TLS around it, and played without.
+func record(v driver.Values, addr string, o *upsclient.Options) {
+	o.Dial = v.Dial
+	switch {
+	case v.Tape.Playing():
+		o.Security = upsclient.NoTLS
+	case v.Tape != nil:
+		o.Dial = v.Tape.Unrecorded()
+		o.Wrap = func(c net.Conn) net.Conn { return v.Tape.Tap(c, "tcp", addr) }
+	}
 }
 
 // readAuth finds what nutauth.conf says about a server. Unless the option authconf
@@ -105,10 +119,11 @@ func dialOptions(a conf.Auth) (upsclient.Options, error) {
 
 // login tells upsd who we are, which it checks only when something is to be done.
 // A device is not logged in to: nothing hangs on this driver.
-func (r *repeater) login(ctx context.Context) error {
+func (r *repeater) login(ctx context.Context, tape *tapes.Tape) error {
 	if r.auth.Username == "" || !r.auth.HasPassword {
 		return nil
 	}
+	tape.Secret(string(r.auth.Password))
 	if err := r.client.Username(ctx, r.auth.Username); err != nil {
 		return fmt.Errorf("tell upsd the user: %w", err)
 	}

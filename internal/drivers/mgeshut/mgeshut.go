@@ -15,6 +15,8 @@ import (
 	"gonut/internal/driver"
 	"gonut/internal/hidups"
 	"gonut/internal/subdriver"
+	"gonut/internal/transport/hid"
+	"gonut/internal/transport/record"
 	"gonut/internal/transport/serial"
 	"gonut/internal/transport/shut"
 )
@@ -73,16 +75,9 @@ func openDevice(ctx context.Context, v driver.Values, log *slog.Logger, open fun
 	if err != nil {
 		return nil, err
 	}
-	line, err := open(v)
+	conn, err := connect(ctx, v, open)
 	if err != nil {
-		if errors.Is(err, os.ErrPermission) {
-			err = fmt.Errorf("%w: the driver's user must be allowed to use the port (on most systems: member of the group dialout)", err)
-		}
 		return nil, err
-	}
-	conn, err := shut.New(ctx, line)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", v.Port, err)
 	}
 	log.Info("found a device", "device", conn.Info(), "table", table.Data())
 	d, err := hidups.New(conn, table, match, o, log)
@@ -91,6 +86,28 @@ func openDevice(ctx context.Context, v driver.Values, log *slog.Logger, open fun
 		return nil, err
 	}
 	return d, nil
+}
+
+// connect gets in touch with the device. Recorded is what it answers, and the bytes
+// on the line only where serial numbers may be recorded: they are in pieces there.
+func connect(ctx context.Context, v driver.Values, open func(driver.Values) (shut.Line, error)) (hid.Conn, error) {
+	onLine := func(line shut.Line, err error) (hid.Conn, error) {
+		if errors.Is(err, os.ErrPermission) {
+			err = fmt.Errorf("%w: the driver's user must be allowed to use the port (on most systems: member of the group dialout)", err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		conn, err := shut.New(ctx, line)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", v.Port, err)
+		}
+		return conn, nil
+	}
+	if v.Tape.Private() || v.Tape.HasLine() {
+		return onLine(v.Tape.Line(v.Port, func() (record.Line, error) { return open(v) }))
+	}
+	return v.Tape.HIDConn(func() (hid.Conn, error) { return onLine(open(v)) })
 }
 
 // shutTable is the table of all devices that speak SHUT.

@@ -14,6 +14,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"gonut/internal/driver"
+	"gonut/internal/transport/record"
 )
 
 // Driver returns nut-upower.
@@ -43,12 +44,10 @@ const callLimit = 5 * time.Second
 const defaultLow = 20.0
 
 type device struct {
-	conn    *dbus.Conn
-	path    dbus.ObjectPath
-	low     float64
-	signals chan *dbus.Signal
-	wake    chan struct{}
-	done    chan struct{} // closed when the signals have ended
+	bus  bus
+	path dbus.ObjectPath
+	low  float64
+	wake chan struct{}
 }
 
 func open(ctx context.Context, v driver.Values, _ *slog.Logger) (driver.Device, error) {
@@ -60,16 +59,16 @@ func open(ctx context.Context, v driver.Values, _ *slog.Logger) (driver.Device, 
 		}
 		low = x
 	}
-	conn, err := dbus.ConnectSystemBus(dbus.WithContext(context.WithoutCancel(ctx)))
+	b, err := connect(ctx, v.Tape)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the system bus: %w", err)
+		return nil, err
 	}
-	d := &device{conn: conn, low: low, signals: make(chan *dbus.Signal, 16), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	d := &device{bus: b, low: low, wake: make(chan struct{}, 1)}
 	if d.path, err = d.find(ctx, v.Port); err == nil {
 		err = d.subscribe(ctx)
 	}
 	if err != nil {
-		conn.Close()
+		b.close()
 		return nil, err
 	}
 	return d, nil
@@ -87,10 +86,11 @@ func (d *device) find(ctx context.Context, port string) (dbus.ObjectPath, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	var paths []dbus.ObjectPath
-	if err := d.conn.Object(service, root).CallWithContext(ctx, service+".EnumerateDevices", 0).Store(&paths); err != nil {
+	answer, err := d.bus.call(ctx, root, service+".EnumerateDevices")
+	if err != nil {
 		return "", fmt.Errorf("ask UPower for its devices: %w", err)
 	}
+	paths, _ := answer.Value().([]dbus.ObjectPath)
 	for _, p := range paths {
 		if strings.Contains(string(p), "ups_") {
 			return p, nil
@@ -109,20 +109,15 @@ func (d *device) find(ctx context.Context, port string) (dbus.ObjectPath, error)
 func (d *device) subscribe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	err := d.conn.AddMatchSignalContext(ctx, dbus.WithMatchObjectPath(d.path), dbus.WithMatchInterface(properties))
+	err := d.bus.watch(ctx, d.path, func() {
+		select {
+		case d.wake <- struct{}{}:
+		default:
+		}
+	})
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", d.path, err)
 	}
-	d.conn.Signal(d.signals)
-	go func() {
-		defer close(d.done)
-		for range d.signals { // closed with the connection
-			select {
-			case d.wake <- struct{}{}:
-			default:
-			}
-		}
-	}()
 	return nil
 }
 
@@ -135,7 +130,7 @@ func (d *device) Poll(ctx context.Context, _ driver.Depth, u *driver.Update) err
 	defer cancel()
 	ps, err := d.read(ctx, d.path)
 	if err != nil {
-		if !d.conn.Connected() || unknownObject(err) {
+		if !d.bus.connected() || unknownObject(err) {
 			return fmt.Errorf("read %s: %w: %w", d.path, err, driver.ErrGone)
 		}
 		return fmt.Errorf("read %s: %w", d.path, err)
@@ -154,9 +149,9 @@ func (d *device) Poll(ctx context.Context, _ driver.Depth, u *driver.Update) err
 }
 
 func unknownObject(err error) bool {
-	e, ok := errors.AsType[dbus.Error](err)
-	return ok && (e.Name == "org.freedesktop.DBus.Error.UnknownObject" ||
-		e.Name == "org.freedesktop.DBus.Error.UnknownMethod" || e.Name == "org.freedesktop.DBus.Error.ServiceUnknown")
+	e, ok := errors.AsType[*record.Failure](err)
+	return ok && (e.Class == "org.freedesktop.DBus.Error.UnknownObject" ||
+		e.Class == "org.freedesktop.DBus.Error.UnknownMethod" || e.Class == "org.freedesktop.DBus.Error.ServiceUnknown")
 }
 
 // The states of a device.
@@ -179,8 +174,7 @@ func (d *device) onBattery(ctx context.Context, ps props) (bool, error) {
 	case charging, charged, pendingCharge, pendingDischarge:
 		return false, nil
 	}
-	var v dbus.Variant
-	err := d.conn.Object(service, root).CallWithContext(ctx, properties+".Get", 0, service, "OnBattery").Store(&v)
+	v, err := d.bus.call(ctx, root, properties+".Get", service, "OnBattery")
 	if err != nil {
 		return false, fmt.Errorf("ask UPower whether it is on battery: %w", err)
 	}
@@ -192,9 +186,15 @@ func (d *device) onBattery(ctx context.Context, ps props) (bool, error) {
 }
 
 func (d *device) read(ctx context.Context, path dbus.ObjectPath) (props, error) {
-	var ps props
-	err := d.conn.Object(service, path).CallWithContext(ctx, properties+".GetAll", 0, iface).Store(&ps)
-	return ps, err
+	v, err := d.bus.call(ctx, path, properties+".GetAll", iface)
+	if err != nil {
+		return nil, err
+	}
+	ps, ok := v.Value().(map[string]dbus.Variant)
+	if !ok {
+		return nil, fmt.Errorf("the answer is no set of properties but %s", v.Signature())
+	}
+	return ps, nil
 }
 
 // props are the properties of a device by name.
@@ -273,8 +273,4 @@ func (d *device) Command(context.Context, string, string) error { return driver.
 func (d *device) Set(context.Context, string, string) error { return driver.ErrUnknown }
 
 // Close leaves the bus.
-func (d *device) Close() error {
-	err := d.conn.Close()
-	<-d.done
-	return err
-}
+func (d *device) Close() error { return d.bus.close() }

@@ -126,7 +126,7 @@ func (f *finder) open(ctx context.Context, v driver.Values, log *slog.Logger) (d
 		return nil, fmt.Errorf("%w: %w", driver.ErrConfig, err)
 	}
 	tuning.Preset = s.preset
-	opener := f.openerOf(v.UPS, log)
+	opener := v.Tape.HID(f.openerOf(v.UPS, log))
 	conn, err := opener.Open(ctx, m, tuning)
 	if err != nil {
 		return nil, s.explain(ctx, opener, m, err)
