@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,8 +38,9 @@ const (
 )
 
 type device struct {
-	addr string
-	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	addr  string
+	known map[string]bool // variables of the poll before
+	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 func open(ctx context.Context, v driver.Values, _ *slog.Logger) (driver.Device, error) {
@@ -140,14 +142,27 @@ func (d *device) Poll(ctx context.Context, _ driver.Depth, u *driver.Update) err
 			u.Status(t)
 		}
 	}
+	// A self-test is on battery unless apcupsd says otherwise.
+	has := func(w string) bool { return slices.Contains(words, w) }
+	if has("SELFTEST") && !has("ONLINE") && !has("ONBATT") {
+		u.Status("OB")
+	}
 	u.Set("ups.mfr", "APC")
+	known := make(map[string]bool)
 	for _, row := range rows() {
 		if v, ok := values[row.key]; ok {
 			if v, ok := row.convert(v); ok {
 				u.Set(row.name, v)
+				known[row.name] = true
 			}
 		}
 	}
+	for name := range d.known {
+		if !known[name] {
+			u.Delete(name) // the report is always whole
+		}
+	}
+	d.known = known
 	return nil
 }
 
@@ -164,6 +179,8 @@ func token(word string) string {
 		return "RB"
 	case "OVERLOAD":
 		return "OVER"
+	case "NOBATT":
+		return "BYPASS" // there is nothing to bridge an outage with
 	case "TRIM", "BOOST", "CAL":
 		return word
 	}
@@ -182,15 +199,15 @@ func rows() []row {
 		{"APCMODEL", "ups.model", text},
 		{"MODEL", "ups.model", text},
 		{"BCHARGE", "battery.charge", number},
-		{"MBATTCHG", "battery.charge.low", number},
+		{"MBATTCHG", "battery.charge.low", limit(number)},
 		{"RETPCT", "battery.charge.restart", number},
 		{"BATTDATE", "battery.date", text},
 		{"TIMELEFT", "battery.runtime", duration},
-		{"MINTIMEL", "battery.runtime.low", duration},
+		{"MINTIMEL", "battery.runtime.low", limit(duration)},
 		{"BATTV", "battery.voltage", number},
 		{"NOMBATTV", "battery.voltage.nominal", number},
 		{"LINEFREQ", "input.frequency", number},
-		{"SENSE", "input.sensitivity", text},
+		{"SENSE", "input.sensitivity", letter},
 		{"HITRANS", "input.transfer.high", number},
 		{"LOTRANS", "input.transfer.low", number},
 		{"LASTXFER", "input.transfer.reason", text},
@@ -199,6 +216,7 @@ func rows() []row {
 		{"MINLINEV", "input.voltage.minimum", number},
 		{"NOMINV", "input.voltage.nominal", number},
 		{"LINEFREQ", "output.frequency", number},
+		{"OUTCURNT", "output.current", number},
 		{"OUTPUTV", "output.voltage", number},
 		{"NOMOUTV", "output.voltage.nominal", number},
 		{"DATE", "ups.date", word(0)},
@@ -210,6 +228,10 @@ func rows() []row {
 		{"UPSNAME", "ups.id", text},
 		{"LOADPCT", "ups.load", number},
 		{"MANDATE", "ups.mfr.date", text},
+		{"LOAD_VA", "ups.power", number},
+		{"NOMAPNT", "ups.power.nominal", number},
+		{"LOADAPNT", "ups.power.percent", number},
+		{"LOAD_W", "ups.realpower", number},
 		{"NOMPOWER", "ups.realpower.nominal", number},
 		{"SERIALNO", "ups.serial", text},
 		{"ITEMP", "ups.temperature", number},
@@ -227,6 +249,22 @@ func number(v string) (string, bool) {
 		return "", false
 	}
 	return n, true
+}
+
+// letter takes the first letter of a word, as other drivers have it: H for High.
+func letter(v string) (string, bool) {
+	if v, ok := text(v); ok {
+		return v[:1], true
+	}
+	return "", false
+}
+
+// limit converts a limit unless it is negative: then apcupsd has none.
+func limit(convert func(string) (string, bool)) func(string) (string, bool) {
+	return func(v string) (string, bool) {
+		v, ok := convert(v)
+		return v, ok && !strings.HasPrefix(v, "-")
+	}
 }
 
 // duration makes seconds of a value with its unit; without one it is in seconds.

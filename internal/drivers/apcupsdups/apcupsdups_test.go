@@ -131,7 +131,7 @@ func TestValues(t *testing.T) {
 		for name, value := range map[string]string{
 			"ups.status": "OL TRIM", "ups.model": "Back-UPS ES 700G", "ups.mfr": "APC", "ups.id": "back",
 			"battery.charge": "100.0", "battery.charge.low": "5", "battery.runtime": "2610", "battery.runtime.low": "180",
-			"battery.voltage": "13.5", "battery.date": "2019-01-02", "input.voltage": "230.0", "input.sensitivity": "Medium",
+			"battery.voltage": "13.5", "battery.date": "2019-01-02", "input.voltage": "230.0", "input.sensitivity": "M",
 			"input.transfer.low": "180.0", "input.transfer.high": "266.0", "input.transfer.reason": "Unacceptable line voltage changes",
 			"input.voltage.nominal": "230", "ups.load": "12.0", "ups.realpower.nominal": "405", "ups.serial": "5B0000T00000",
 			"ups.date": "2026-03-05", "ups.time": "17:27:32", "ups.delay.start": "60", "ups.delay.shutdown": "20",
@@ -144,11 +144,24 @@ func TestValues(t *testing.T) {
 	})
 }
 
+// apcupsd says -1 for a limit that it was told to have none of.
+func TestNoLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, s := setUp(t)
+		srv.set(frame("STATUS : ONLINE\nMBATTCHG : -1 Percent\nMINTIMEL : -1 Minutes\nMODEL : other\n"))
+		time.Sleep(3 * time.Second)
+		upstreamtest.Want(t, s, "ups.model", "other")
+		upstreamtest.Want(t, s, "battery.charge.low", "")
+		upstreamtest.Want(t, s, "battery.runtime.low", "")
+	})
+}
+
 func TestStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, s := setUp(t)
 		for words, want := range map[string]string{
-			"ONLINE": "OL", "ONBATT LOWBATT": "OB LB", "ONLINE REPLACEBATT OVERLOAD": "OL RB OVER", "CAL ONBATT": "CAL OB", "ONLINE SELFTEST SLAVE": "OL", "BOOST ONLINE": "BOOST OL",
+			"ONLINE": "OL", "ONBATT LOWBATT": "OB LB", "ONLINE REPLACEBATT OVERLOAD": "OL RB OVER", "CAL ONBATT": "CAL OB", "ONLINE SELFTEST SLAVE": "OL", "SELFTEST": "OB",
+			"SELFTEST ONBATT": "OB", "ONLINE NOBATT": "OL BYPASS", "BOOST ONLINE": "BOOST OL",
 		} {
 			srv.set(frame("STATUS : " + words + "\n"))
 			time.Sleep(3 * time.Second)
