@@ -153,6 +153,7 @@ type Update struct {
 	buzzwords []string
 	keep      bool
 	missed    []string
+	composed  bool
 }
 
 // Set gives a variable a value.
@@ -173,6 +174,10 @@ func (u *Update) Delete(name string) {
 // Status adds tokens to ups.status. The session adds what is its own business:
 // ALARM, LB by ignorelb, CHRG and DISCHRG by the charge's trend.
 func (u *Update) Status(tokens ...string) { u.status = append(u.status, tokens...) }
+
+// Composed says that the tokens are those of another driver, which has added what
+// follows from the charge's trend. Two UPSes that take turns have none.
+func (u *Update) Composed() { u.composed = true }
 
 // Alarm adds a sentence to ups.alarm.
 func (u *Update) Alarm(text string) { u.alarms = append(u.alarms, text) }

@@ -42,6 +42,7 @@ func (l *loop) publish(depth Depth, started time.Time, u *Update) {
 		l.log.Info("device answers again", "tries", l.tries)
 	}
 	l.failures, l.lastErr = 0, ""
+	l.tape.Release()
 	if depth == Init {
 		l.open = true
 		l.tries = 0
@@ -86,6 +87,9 @@ func (l *loop) statusChanges(u *Update, explicit bool) []ups.Change {
 		Runtime:    l.newValue(u, ups.RuntimeName),
 		RuntimeLow: l.newValue(u, ups.RuntimeLowName),
 		LastCharge: l.state.Value(ups.ChargeName),
+	}
+	if u.composed {
+		in.LastCharge = ""
 	}
 	status, warning := Status(in)
 	if warning != "" && warning != l.warning {

@@ -435,7 +435,9 @@ func (l *loop) polled(depth Depth, started time.Time, o outcome) {
 	if l.ctx.Err() != nil {
 		return
 	}
-	l.failures++
+	if !errors.Is(o.err, ErrStale) { // else another connection would bring nothing
+		l.failures++
+	}
 	if depth == Init || errors.Is(o.err, ErrGone) || l.failures >= maxFailures {
 		l.lose(fmt.Errorf("poll device: %w", o.err))
 		return

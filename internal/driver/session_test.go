@@ -36,6 +36,7 @@ type bench struct {
 	hang      bool             // polls do not return, whatever the context says
 	slow      time.Duration    // a poll takes this long, or until it is cancelled
 	missed    []string
+	composed  bool
 	writable  map[string]driver.Writable
 	release   chan struct{}
 	wake      chan struct{}
@@ -127,6 +128,9 @@ func (b *bench) Poll(ctx context.Context, d driver.Depth, u *driver.Update) erro
 		}
 	}
 	u.Missed(b.missed...)
+	if b.composed {
+		u.Composed()
+	}
 	u.Status(b.status)
 	for _, a := range b.alarms {
 		u.Alarm(a)
@@ -653,6 +657,18 @@ func TestSessionIgnoreLBAndAlarm(t *testing.T) {
 		if _, ok := r.State().Variable("ups.alarm"); ok {
 			t.Error("ups.alarm is there without an alarm; want none")
 		}
+	})
+}
+
+// Tokens that another driver composed stand as they are.
+func TestSessionTakesComposedStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		b.composed = true
+		r := start(t, b, nil, driver.Hooks{})
+		b.set(func() { b.values["battery.charge"] = "50" })
+		time.Sleep(turn)
+		r.want("ups.status", "OL")
 	})
 }
 

@@ -7,12 +7,17 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"gonut/internal/transport/record"
+	"gonut/internal/ups"
 )
 
 // ReplayPrefix in port means a recording in place of a device.
 const ReplayPrefix = "replay:"
+
+// optPollInterval is an option of all drivers that shapes what is said to a device.
+const optPollInterval = "pollinterval"
 
 // openTape begins to record or to play, if the configuration says so. Who only cuts
 // the power does not record.
@@ -29,9 +34,12 @@ func (s *Session) openTape(mayRecord bool) error {
 		value := s.config.Values.Set[name]
 		if opt, _ := s.driver.option(name); opt.Secret {
 			o.Secrets = append(o.Secrets, value)
-		} else {
-			head.Options = append(head.Options, record.Option{Name: name, Value: value})
+			value = record.Hidden
 		}
+		head.Options = append(head.Options, record.Option{Name: name, Value: value})
+	}
+	if s.config.PollInterval != DefaultPollInterval {
+		head.Options = append(head.Options, record.Option{Name: optPollInterval, Value: seconds(s.config.PollInterval)})
 	}
 	var err error
 	if s.tape, err = record.Create(s.config.Record, head, o, s.log); err != nil {
@@ -64,6 +72,16 @@ func (s *Session) play(name string) error {
 		return Configf("port = %s%s: %w", ReplayPrefix, name, err)
 	}
 	s.played = rec
+	for name, value := range s.config.Values.Set {
+		if opt, _ := s.driver.option(name); opt.Secret {
+			s.tape.Secret(value)
+		}
+	}
+	for _, o := range rec.Options {
+		if n := ups.Atoi(o.Value); o.Name == optPollInterval && n > 0 && s.config.PollInterval == DefaultPollInterval {
+			s.config.PollInterval = time.Duration(n) * time.Second
+		}
+	}
 	return nil
 }
 

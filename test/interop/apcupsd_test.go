@@ -183,7 +183,7 @@ func TestApcupsdUPSIsLikeC(t *testing.T) {
 	}
 	for i, status := range []string{
 		"ONLINE", "ONBATT LOWBATT", "ONLINE REPLACEBATT OVERLOAD", "TRIM ONLINE", "BOOST CAL ONLINE", "NOBATT ONLINE",
-		"SELFTEST ONLINE", "SELFTEST", "ONBATT SHUTTING DOWN",
+		"SELFTEST ONLINE", "SELFTEST",
 	} {
 		id := fmt.Sprintf("id-%d", i)
 		say(status, id)

@@ -142,10 +142,13 @@ func (d *device) Poll(ctx context.Context, _ driver.Depth, u *driver.Update) err
 			u.Status(t)
 		}
 	}
-	// A self-test is on battery unless apcupsd says otherwise.
+	// During a self-test, and when apcupsd has had enough, it says nothing of mains.
 	has := func(w string) bool { return slices.Contains(words, w) }
-	if has("SELFTEST") && !has("ONLINE") && !has("ONBATT") {
+	if (has("SELFTEST") || has("SHUTTING")) && !has("ONLINE") && !has("ONBATT") {
 		u.Status("OB")
+	}
+	if has("SHUTTING") {
+		u.Status("FSD")
 	}
 	u.Set("ups.mfr", "APC")
 	known := make(map[string]bool)

@@ -160,7 +160,7 @@ func TestStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, s := setUp(t)
 		for words, want := range map[string]string{
-			"ONLINE": "OL", "ONBATT LOWBATT": "OB LB", "ONLINE REPLACEBATT OVERLOAD": "OL RB OVER", "CAL ONBATT": "CAL OB", "ONLINE SELFTEST SLAVE": "OL", "SELFTEST": "OB",
+			"ONLINE": "OL", "ONBATT LOWBATT": "OB LB", "ONLINE REPLACEBATT OVERLOAD": "OL RB OVER", "CAL ONBATT": "CAL OB", "ONLINE SELFTEST SLAVE": "OL", "SELFTEST": "OB", "SHUTTING DOWN": "OB FSD",
 			"SELFTEST ONBATT": "OB", "ONLINE NOBATT": "OL BYPASS", "BOOST ONLINE": "BOOST OL",
 		} {
 			srv.set(frame("STATUS : " + words + "\n"))

@@ -35,7 +35,9 @@ func Driver() driver.Driver {
 			{Name: "mincharge", Help: "charge in % below which the clone's battery is low"},
 			{Name: "minruntime", Help: "run-time in seconds below which the clone's battery is low"},
 		},
-		Open: open,
+		// The real driver may be started later.
+		Patient: func(driver.Values) bool { return true },
+		Open:    open,
 	}
 }
 
@@ -226,6 +228,7 @@ func (d *device) publish(u *driver.Update, now time.Time) {
 	if !d.offAt.IsZero() {
 		u.Status(ups.FSD)
 	}
+	u.Composed()
 	u.Status(d.tokens()...)
 	if !d.on {
 		u.Status(ups.OFF)

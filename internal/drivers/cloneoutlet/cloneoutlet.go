@@ -25,7 +25,9 @@ func Driver() driver.Driver {
 		Options: []driver.Option{
 			{Name: "prefix", Help: "the outlet in the names of the real driver's variables, such as outlet.1"},
 		},
-		Open: open,
+		// The real driver may be started later.
+		Patient: func(driver.Values) bool { return true },
+		Open:    open,
 	}
 }
 
@@ -83,6 +85,7 @@ func (d *device) Poll(_ context.Context, _ driver.Depth, u *driver.Update) error
 	if d.goingOff(value) {
 		u.Status(ups.FSD)
 	}
+	u.Composed()
 	u.Status(status)
 	if v, ok := value(d.prefix + ".status"); ok && strings.EqualFold(v, "off") {
 		u.Status(ups.OFF)

@@ -74,6 +74,9 @@ func record(v driver.Values, addr string, o *upsclient.Options) {
 // names the file, it may be missing.
 func readAuth(v driver.Values, h netproto.Host, log *slog.Logger) (conf.Auth, error) {
 	none := conf.NUTAuth{}.Lookup("", h.Name, h.Port)
+	if v.Tape.Playing() {
+		return none, nil // who recorded it had a file of his own
+	}
 	path := v.Get("authconf")
 	switch path {
 	case "none":
@@ -141,6 +144,7 @@ func (r *repeater) Poll(ctx context.Context, d driver.Depth, u *driver.Update) e
 		return r.explain(err)
 	}
 	names := make(map[string]bool)
+	u.Composed()
 	for _, v := range vars {
 		if mine(v.Name) {
 			continue

@@ -251,6 +251,7 @@ func (d *device) copy(up *upstream.Upstream, u *driver.Update) {
 	}
 	u.Command(prefix + driver.ShutdownDefault)
 	status, _ := snap.Variable(ups.StatusName)
+	u.Composed()
 	u.Status(status.Value)
 }
 

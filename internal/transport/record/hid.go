@@ -121,7 +121,7 @@ type recordedHID struct {
 }
 
 func (c *recordedHID) note(key string, answer []byte, err error) {
-	e := Event{Key: key, Op: Answer, Data: answer}
+	e := Event{Key: key, Op: Answer, Data: answer, form: asBytes}
 	if err != nil {
 		e = hidFailure(key, err)
 	}
@@ -148,7 +148,7 @@ func (c *recordedHID) Input(ctx context.Context, buf []byte) (int, error) {
 	n, err := c.Conn.Input(ctx, buf)
 	switch {
 	case err == nil:
-		c.tape.event(Event{Key: keyInput, Op: Answer, Data: append([]byte(nil), buf[:n]...)})
+		c.tape.event(Event{Key: keyInput, Op: Answer, Data: append([]byte(nil), buf[:n]...), form: asBytes})
 	case ctx.Err() == nil && !errors.Is(err, hid.ErrTimeout):
 		c.tape.event(hidFailure(keyInput, err))
 	}
@@ -157,7 +157,7 @@ func (c *recordedHID) Input(ctx context.Context, buf []byte) (int, error) {
 
 func (c *recordedHID) String(ctx context.Context, index int) (string, error) {
 	s, err := c.Conn.String(ctx, index)
-	e := Event{Key: keyString(index), Op: Answer, Data: []byte(s), text: true}
+	e := Event{Key: keyString(index), Op: Answer, Data: []byte(s), form: asText}
 	if err != nil {
 		e = hidFailure(e.Key, err)
 	}
@@ -212,8 +212,8 @@ func (t *Tape) playHID(m hid.Matcher, tuning hid.Tuning) (hid.Conn, error) {
 		tuning.Preset(d.Info, tuning)
 	}
 	c := &playedHID{tape: t, device: d, written: make(map[byte]writtenReport), closed: make(chan struct{}), heard: -1}
-	if t.now() > 0 {
-		c.heard = t.now()
+	if t.elapsed() > 0 {
+		c.heard = t.elapsed()
 	}
 	return c, nil
 }
@@ -265,7 +265,7 @@ func (c *playedHID) Set(_ context.Context, t hid.ReportType, id byte, data []byt
 	if t == hid.Feature {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.written[id] = writtenReport{c.tape.now(), append([]byte(nil), data...)}
+		c.written[id] = writtenReport{c.tape.elapsed(), append([]byte(nil), data...)}
 	}
 	return nil
 }

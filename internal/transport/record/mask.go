@@ -19,9 +19,12 @@ type secret struct {
 // the serial number of some devices, and somebody's password.
 const least = 5
 
+// Hidden stands in a recording where a secret was.
+const Hidden = "***"
+
 // Secret keeps texts, such as passwords, out of the recording; each is replaced by
-// "***". While playing, what is sent is treated likewise, so that it is recognised.
-func (t *Tape) Secret(texts ...string) { t.hide("***", texts) }
+// Hidden. While playing, what is sent is treated likewise, so that it is recognised.
+func (t *Tape) Secret(texts ...string) { t.hide(Hidden, texts) }
 
 // Serial keeps serial numbers out of the recording, unless the user wants them;
 // each is replaced by as many zeros.
@@ -81,7 +84,7 @@ func (t *Tape) mask(b []byte) []byte {
 	if !t.private {
 		b = t.maskSerials(b)
 	}
-	b = password.ReplaceAll(b, []byte("${1}***"))
+	b = password.ReplaceAll(b, []byte("${1}"+Hidden))
 	for _, s := range t.secrets {
 		replace := []byte(s.replace)
 		if s.replace == "" {

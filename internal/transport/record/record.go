@@ -64,8 +64,17 @@ type Event struct {
 	Data []byte
 	// Class is the kind of a failure that drivers tell apart, Data its text.
 	Class string
-	text  bool // Data is written as text whatever it looks like
+	form  form
 }
+
+// A form is how Data is written.
+type form byte
+
+const (
+	best form = iota // as is easier to read
+	asText
+	asBytes
+)
 
 // End is when the last event was.
 func (r *Recording) End() time.Duration {
@@ -162,7 +171,7 @@ func parseEvent(text string) (Event, error) {
 			return e, nil
 		}
 	}
-	e.Data, e.text, err = parseValue(value)
+	e.Data, e.form, err = parseValue(value)
 	return e, err
 }
 
@@ -185,16 +194,16 @@ func findOp(s string) (at int, op Op) {
 }
 
 // parseValue reads bytes in hexadecimal, or a text in quotes.
-func parseValue(s string) (b []byte, text bool, err error) {
+func parseValue(s string) ([]byte, form, error) {
 	if strings.HasPrefix(s, `"`) {
 		t, err := unquote(s)
-		return []byte(t), true, err
+		return []byte(t), asText, err
 	}
-	b, err = hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
 	if err != nil {
-		return nil, false, fmt.Errorf("%q are no bytes in hexadecimal", s)
+		return nil, best, fmt.Errorf("%q are no bytes in hexadecimal", s)
 	}
-	return b, false, nil
+	return b, asBytes, nil
 }
 
 // appendEvent appends the line of an event.
@@ -210,8 +219,8 @@ func appendEvent(dst []byte, e Event) []byte {
 		dst = append(dst, e.Class...)
 	}
 	switch {
-	case len(e.Data) == 0 && (e.Op == Fail || !e.text):
-	case e.text || e.Op == Fail || mostlyText(e.Data):
+	case len(e.Data) == 0 && (e.Op == Fail || e.form != asText):
+	case e.form == asText, e.Op == Fail, e.form == best && mostlyText(e.Data):
 		dst = append(dst, ' ')
 		dst = strconv.AppendQuoteToASCII(dst, string(e.Data))
 	default:

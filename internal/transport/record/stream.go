@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +32,7 @@ func (t *Tape) Dialer(dial DialFunc) DialFunc {
 	}
 	t.dial = dial
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		address := network + " " + strconv.Quote(addr)
+		address := address(network, addr)
 		if t.playing != nil {
 			c, err := t.play(address)
 			if err != nil {
@@ -58,7 +59,16 @@ func (t *Tape) Tap(c net.Conn, network, addr string) net.Conn {
 	if t == nil || t.playing != nil {
 		return c
 	}
-	return &recordedConn{Conn: c, r: t.opened(network+" "+strconv.Quote(addr), nil)}
+	return &recordedConn{Conn: c, r: t.opened(address(network, addr), nil)}
+}
+
+// address is how a recording calls the other end of a connection. Where the sockets
+// of a system are does not matter elsewhere.
+func address(network, addr string) string {
+	if network == "unix" {
+		addr = filepath.Base(addr)
+	}
+	return network + " " + strconv.Quote(addr)
 }
 
 // Line returns what open returns, recorded, or a recorded line in its place.
@@ -66,7 +76,7 @@ func (t *Tape) Line(name string, open func() (Line, error)) (Line, error) {
 	if t == nil {
 		return open()
 	}
-	address := "line " + strconv.Quote(name)
+	address := address("line", name)
 	if t.playing != nil {
 		return t.play(address)
 	}
@@ -285,23 +295,19 @@ func (s *stream) add(what string, e Event) {
 	}
 }
 
-// play returns the next recorded connection to an address. When there are no more,
-// the last one is played again.
+// play returns the recorded connection to an address that was the latest at this
+// time of the recording.
 func (t *Tape) play(address string) (*playedConn, error) {
-	var all []*stream
-	for _, s := range t.playing.streams {
-		if s.addr == address {
-			all = append(all, s)
+	var s *stream
+	now := t.now()
+	for _, o := range t.playing.streams {
+		if o.addr == address && (s == nil || o.opened.At <= now) {
+			s = o
 		}
 	}
-	t.mu.Lock()
-	n := t.taken[address]
-	t.taken[address]++
-	t.mu.Unlock()
-	if len(all) == 0 {
+	if s == nil {
 		return nil, fmt.Errorf("connect to %s: %w", address, errNotRecorded)
 	}
-	s := all[min(n, len(all)-1)]
 	if s.opened.Op == Fail {
 		return nil, s.opened.failure()
 	}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -30,7 +31,8 @@ type Tape struct {
 	last     map[string]Event
 	conns    int // connections so far
 	hidFacts bool
-	taken    map[string]int
+	held     []Event // not written yet, see Release
+	holding  bool
 	secrets  []secret
 }
 
@@ -57,7 +59,7 @@ func Create(path string, head *Recording, o Options, log *slog.Logger) (*Tape, e
 
 // NewTape begins a recording. w belongs to the Tape, which closes it.
 func NewTape(w io.WriteCloser, head *Recording, o Options, log *slog.Logger) *Tape {
-	t := &Tape{log: log, w: w, start: time.Now(), left: o.Limit, private: o.Private, last: make(map[string]Event)}
+	t := &Tape{log: log, w: w, start: time.Now(), left: o.Limit, private: o.Private, last: make(map[string]Event), holding: true}
 	if t.left <= 0 {
 		t.left = DefaultLimit
 	}
@@ -73,6 +75,7 @@ func (t *Tape) Close() error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.release()
 	t.left = -1
 	if t.w == nil {
 		return nil
@@ -118,8 +121,52 @@ func (t *Tape) eventLocked(at time.Time, e Event) {
 		return
 	}
 	e.At = at.Sub(t.start)
+	if t.holding {
+		if e.At < holdFor && len(t.held) < maxHeld {
+			e.Data = bytes.Clone(e.Data)
+			t.held = append(t.held, e)
+			return
+		}
+		t.release()
+	}
+	t.writeEvent(e)
+}
+
+func (t *Tape) writeEvent(e Event) {
 	e.Data = t.mask(e.Data)
 	t.write(appendEvent(nil, e))
+}
+
+// How much is held back until Release.
+const (
+	holdFor = 10 * time.Second
+	maxHeld = 10000
+)
+
+// Release lets what was recorded so far be written. Until it is called the beginning
+// is held back for a while: it is where a device tells its serial number, which is
+// known as one only when the driver has understood it.
+func (t *Tape) Release() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.release()
+}
+
+func (t *Tape) release() {
+	if !t.holding {
+		return
+	}
+	t.holding = false
+	for _, e := range t.held { // what one line reveals counts for all
+		t.mask(e.Data)
+	}
+	for _, e := range t.held {
+		t.writeEvent(e)
+	}
+	t.held = nil
 }
 
 // fact writes down something that is true from the start.
@@ -167,7 +214,7 @@ func (t *Tape) Ask(question string, ask func() (string, error)) (string, error) 
 	}
 	if t.playing == nil {
 		answer, err := ask()
-		e := Event{Key: question, Op: Answer, Data: []byte(answer), text: true}
+		e := Event{Key: question, Op: Answer, Data: []byte(answer), form: asText}
 		if err != nil {
 			e = Event{Key: question, Op: Fail, Data: []byte(err.Error())}
 			if f, ok := errors.AsType[*Failure](err); ok {
@@ -189,8 +236,14 @@ func (t *Tape) Ask(question string, ask func() (string, error)) (string, error) 
 
 func (e Event) failure() *Failure { return &Failure{e.Class, string(e.Data)} }
 
-// now is the time of a recording that is being played.
-func (t *Tape) now() time.Duration { return time.Since(t.start) }
+// slack is how much too early something may be asked for: a recording answers faster
+// than a device does.
+const slack = 250 * time.Millisecond
+
+// now is the time of a recording that is being played, up to which all has happened.
+func (t *Tape) now() time.Duration { return t.elapsed() + slack }
+
+func (t *Tape) elapsed() time.Duration { return time.Since(t.start) }
 
 // Pushed records that the device spoke first. When playing, see Pushes.
 func (t *Tape) Pushed(key string, data []byte) {
@@ -212,7 +265,7 @@ func (r *Recording) Play(log *slog.Logger) (*Tape, error) {
 	if err := p.sort(); err != nil {
 		return nil, err
 	}
-	return &Tape{log: log, start: time.Now(), playing: p, private: true, taken: make(map[string]int)}, nil
+	return &Tape{log: log, start: time.Now(), playing: p, private: true}, nil
 }
 
 // sort puts the events in the order in which they are asked for.
@@ -246,7 +299,7 @@ func (t *Tape) wait(key string, after time.Duration, stop, end <-chan struct{}) 
 		if e.At <= after {
 			continue
 		}
-		timer := time.NewTimer(e.At - t.now())
+		timer := time.NewTimer(e.At - t.elapsed())
 		defer timer.Stop()
 		select {
 		case <-timer.C:
@@ -269,7 +322,7 @@ func (t *Tape) Pushes(key string, stop <-chan struct{}, f func(data []byte)) {
 	if !t.Playing() {
 		return
 	}
-	for at := t.now(); ; {
+	for at := t.elapsed(); ; {
 		e, ok := t.wait(key, at, stop, nil)
 		if !ok {
 			return
