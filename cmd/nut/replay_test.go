@@ -108,11 +108,7 @@ func replay(t *testing.T, file string) string {
 
 // ours reports variables that say nothing of the device.
 func ours(name string) bool {
-	switch name {
-	case "driver.version", "driver.parameter.port", "driver.state", "experimental.driver.data.age":
-		return true
-	}
-	return false
+	return strings.HasPrefix(name, "driver.") && name != "driver.version.data" || name == "experimental.driver.data.age"
 }
 
 func readRecording(t *testing.T, path string) *record.Recording {

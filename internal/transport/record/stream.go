@@ -267,8 +267,8 @@ type stream struct {
 	turns  []turn
 }
 
-// A turn is what was sent and what came until the next thing was sent. The first
-// one of a connection may have sent nothing.
+// A turn is what was sent and what came until the next thing was sent, which may be
+// nothing. The first one of a connection may have sent nothing.
 type turn struct {
 	at      time.Duration
 	request []byte
@@ -280,11 +280,6 @@ func (s *stream) add(what string, e Event) {
 	n := len(s.turns)
 	switch {
 	case e.Op == Sent:
-		// One request may take several lines.
-		if n > 0 && len(s.turns[n-1].heard) == 0 && s.turns[n-1].request != nil {
-			s.turns[n-1].request = append(s.turns[n-1].request, e.Data...)
-			return
-		}
 		s.turns = append(s.turns, turn{at: e.At, request: bytes.Clone(e.Data)})
 	case e.Op == Received, what == "end":
 		if n == 0 {

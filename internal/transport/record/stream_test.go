@@ -224,6 +224,7 @@ func TestLine(t *testing.T) {
 		if _, err := tp.Line("/dev/ttyS1", func() (record.Line, error) { return nil, os.ErrPermission }); !errors.Is(err, os.ErrPermission) {
 			t.Errorf("Line = %v; want what open returned", err)
 		}
+		tp.Close()
 		const want = `0.000 1 open line "/dev/ttyS0" =
 0.000 1 > 01 02 03
 0.000 1 < 01 02 03
@@ -242,6 +243,22 @@ func TestLine(t *testing.T) {
 		}
 		if !tp.HasLine() {
 			t.Error("HasLine = false; want true")
+		}
+	})
+}
+
+// An acknowledgement without an answer does not make the next answer late.
+func TestPlayedStreamIsNotLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := play(t, "nut-recording 1\n0 1 open tcp \"h\" =\n0 1 > \"ack\\n\"\n5 1 > \"q\\n\"\n5.1 1 < \"a\\n\"\n").Dialer(nil)(t.Context(), "tcp", "h")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Write([]byte("ack\n"))
+		time.Sleep(5 * time.Second)
+		begin := time.Now()
+		if got := ask(c, "q\n"); got != "a" || time.Since(begin) != 100*time.Millisecond {
+			t.Errorf("q is answered with %q after %v; want a after 100 ms", got, time.Since(begin))
 		}
 	})
 }
