@@ -14,6 +14,7 @@ import (
 	"gonut/internal/driver"
 	"gonut/internal/subdriver"
 	transport "gonut/internal/transport/hid"
+	"gonut/internal/transport/record"
 	"gonut/internal/ups"
 )
 
@@ -28,7 +29,7 @@ func Try(ctx context.Context, table *subdriver.Table, recording string, w io.Wri
 		return fmt.Errorf("try %s: %w", recording, errors.Unwrap(err))
 	}
 	defer f.Close()
-	rec, err := transport.ReadRecording(recording, f)
+	rec, err := record.ReadHID(recording, f)
 	if err != nil {
 		return err
 	}

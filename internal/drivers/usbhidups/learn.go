@@ -14,6 +14,7 @@ import (
 	"gonut/internal/program"
 	"gonut/internal/subdriver"
 	transport "gonut/internal/transport/hid"
+	"gonut/internal/transport/record"
 )
 
 const learnUsage = `usage: nut learn [OPTIONS]
@@ -110,7 +111,7 @@ func (l *learner) opener(log *slog.Logger, system func(*slog.Logger) transport.O
 		return nil, err
 	}
 	defer f.Close()
-	rec, err := transport.ReadRecording(l.recording, f)
+	rec, err := record.ReadHID(l.recording, f)
 	if err != nil {
 		return nil, err
 	}

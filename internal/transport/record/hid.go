@@ -1,9 +1,12 @@
 package record
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -173,7 +176,7 @@ func (o *playedOpener) Open(_ context.Context, m hid.Matcher, t hid.Tuning) (hid
 }
 
 func (o *playedOpener) List(context.Context) ([]hid.Info, error) {
-	d, err := o.tape.playing.device()
+	d, err := o.tape.playing.rec.facts()
 	if err != nil {
 		return nil, err
 	}
@@ -183,10 +186,10 @@ func (o *playedOpener) List(context.Context) ([]hid.Info, error) {
 // Changed implements hid.Opener; a recording does not tell.
 func (o *playedOpener) Changed(context.Context) <-chan struct{} { return nil }
 
-// device is what the recording says of its HID device.
-func (p *player) device() (*hid.Recording, error) {
+// facts are what the recording says of its HID device without a time.
+func (r *Recording) facts() (*hid.Recording, error) {
 	d := hid.NewRecording()
-	for _, f := range p.rec.Facts {
+	for _, f := range r.Facts {
 		if err := d.Fact(f.Text); err != nil {
 			return nil, fmt.Errorf("line %d of the recording: %w", f.Line, err)
 		}
@@ -197,11 +200,50 @@ func (p *player) device() (*hid.Recording, error) {
 	return d, nil
 }
 
+// ReadHID reads a recording of a HID device and returns it as it was in the
+// beginning: the first answer to each question, and everything that came by itself.
+// The head may be missing, as in those that somebody wrote by hand.
+func ReadHID(name string, from io.Reader) (*hid.Recording, error) {
+	b, err := io.ReadAll(io.LimitReader(from, MaxFile))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if !bytes.Contains(b, []byte(hid.Magic)) {
+		return hid.ReadRecording(name, bytes.NewReader(b))
+	}
+	r, err := Read(name, bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	d, err := r.facts()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	for _, e := range r.Events {
+		var n int
+		word, rest, _ := strings.Cut(e.Key, " ")
+		switch {
+		case e.Op != Answer:
+		case e.Key == keyInput && len(e.Data) > 0:
+			d.Inputs = append(d.Inputs, e.Data)
+		case word == "string":
+			if _, err := fmt.Sscanf(rest, "%d", &n); err == nil && d.Strings[n] == "" {
+				d.Strings[n] = string(e.Data)
+			}
+		case word == "get":
+			if _, err := fmt.Sscanf(rest, "feature %x", &n); err == nil && d.Features[byte(n)] == nil && len(e.Data) > 0 {
+				d.Features[byte(n)] = e.Data
+			}
+		}
+	}
+	return d, nil
+}
+
 func (t *Tape) playHID(m hid.Matcher, tuning hid.Tuning) (hid.Conn, error) {
 	if e, ok := upTo(t.playing.exchanges[keyOpen], t.now()); ok && e.Op == Fail {
 		return nil, hidError(e)
 	}
-	d, err := t.playing.device()
+	d, err := t.playing.rec.facts()
 	if err != nil {
 		return nil, err
 	}

@@ -184,3 +184,37 @@ func TestSnapshotIsPlayed(t *testing.T) {
 		t.Errorf("String of a text that is not there = %v; want ErrStall", err)
 	}
 }
+
+// A recording with times says how the device was in the beginning, and so does one
+// that somebody wrote by hand.
+func TestReadHID(t *testing.T) {
+	for _, text := range []string{
+		"# by hand\ndevice 051d:0002 0106\ndescriptor 05 84\nfeature 16 0c\nstring 4 \"PbAc\"\ninput 16 0d\ninput 16 0e\n",
+		`# with times
+nut-recording 1
+driver "usbhid-ups"
+device 051d:0002 0106
+descriptor 05 84
+0.000 open hid =
+0.010 get feature 17 ! stall
+0.012 get feature 16 = 16 0c
+0.014 string 4 = "PbAc"
+0.500 input = 16 0d
+1.000 get feature 16 = 16 ff
+1.500 input = 16 0e
+2.000 input ! gone
+`} {
+		rec, err := record.ReadHID("x", strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(rec.Features) != 1 || string(rec.Features[0x16]) != "\x16\x0c" || rec.Strings[4] != "PbAc" || len(rec.Inputs) != 2 {
+			t.Errorf("ReadHID(%q) = %+v", text, rec)
+		}
+	}
+	for _, text := range []string{"", "nut-recording 1\n", "nut-recording 1\nups.status: OL\n"} {
+		if rec, err := record.ReadHID("x", strings.NewReader(text)); err == nil && len(rec.Descriptor) > 0 {
+			t.Errorf("ReadHID(%q) = %+v; want an error", text, rec)
+		}
+	}
+}

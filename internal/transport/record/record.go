@@ -90,13 +90,17 @@ func Read(name string, from io.Reader) (*Recording, error) {
 	s := bufio.NewScanner(io.LimitReader(from, MaxFile))
 	s.Buffer(nil, 1<<20)
 	no := 0
+	begun := false
 	for s.Scan() {
 		no++
 		text := strings.TrimSpace(s.Text())
-		if no == 1 && text != hid.Magic {
-			return nil, fmt.Errorf("%s:1: this is no recording, which begins with %q", name, hid.Magic)
-		}
-		if no == 1 || text == "" || strings.HasPrefix(text, "#") {
+		switch {
+		case text == "" || strings.HasPrefix(text, "#"):
+			continue
+		case !begun && text != hid.Magic:
+			return nil, fmt.Errorf("%s:%d: this is no recording, which begins with %q", name, no, hid.Magic)
+		case !begun:
+			begun = true
 			continue
 		}
 		if err := rec.line(no, text); err != nil {
@@ -106,7 +110,7 @@ func Read(name string, from io.Reader) (*Recording, error) {
 	if err := s.Err(); err != nil {
 		return nil, fmt.Errorf("%s:%d: %w", name, no+1, err)
 	}
-	if no == 0 {
+	if !begun {
 		return nil, fmt.Errorf("%s: this is no recording, it is empty", name)
 	}
 	// Bytes are written down when it is clear that no more of them come.
