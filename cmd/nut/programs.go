@@ -47,6 +47,7 @@ func groups() []group {
 			clients.UPSCmd(),
 			clients.UPSRW(),
 			clients.UPSLog(),
+			clients.Record(),
 		}},
 		{"Drivers", driverPrograms()},
 		{"Tools", []program.Program{
