@@ -59,12 +59,15 @@ func (l *Lexer) Feed(p []byte) (n int, done bool, err error) {
 	if l.ended {
 		l.clear()
 	}
-	for i, c := range p {
-		if l.state == word && plain(c) { // most bytes of most records
-			l.put(c)
-			continue
+	for i := 0; i < len(p); i++ {
+		if l.state == word { // most bytes of most records
+			n := plain(p[i:])
+			l.putAll(p[i : i+n])
+			if i += n; i == len(p) {
+				break
+			}
 		}
-		done, err := l.step(c)
+		done, err := l.step(p[i])
 		if done {
 			l.ended = true
 			return i + 1, true, err
@@ -229,6 +232,19 @@ func (l *Lexer) put(c byte) {
 	l.buf = append(l.buf, c)
 }
 
+// putAll is put for bytes that the grammar takes.
+func (l *Lexer) putAll(p []byte) {
+	room := MaxWord - (len(l.buf) - l.begin)
+	if l.n == MaxWords {
+		room = 0
+	}
+	if len(p) > room {
+		l.cut = true
+		p = p[:room]
+	}
+	l.buf = append(l.buf, p...)
+}
+
 func (l *Lexer) emit() {
 	if l.n == MaxWords {
 		l.cut = true
@@ -251,7 +267,20 @@ func space(c byte) bool {
 	return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r'
 }
 
-// plain reports bytes that simply extend a word.
-func plain(c byte) bool {
-	return c > ' ' && c != '#' && c != '\\' && c != '='
+// plain returns how many bytes p begins with that simply extend a word.
+func plain(p []byte) int {
+	for i, c := range p {
+		if !extends[c] {
+			return i
+		}
+	}
+	return len(p)
 }
+
+// extends says which bytes simply extend a word.
+var extends = func() (t [256]bool) {
+	for c := '!'; c <= 0x7F; c++ {
+		t[c] = c != '#' && c != '\\' && c != '='
+	}
+	return t
+}()
