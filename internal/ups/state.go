@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // A State is all that is known about one device. It is safe for use by several
@@ -15,8 +16,9 @@ type State struct {
 	vars     map[string]*Variable // by lower-case name; a *Variable is never changed, only replaced
 	cmds     map[string]string    // lower-case name to name
 	stale    bool
-	snapshot *Snapshot // nil after a change
 	watchers map[*Watcher]struct{}
+
+	snapshot atomic.Pointer[Snapshot] // nil after a change; set under mu, read without it
 }
 
 // NewState returns the State of a device of which nothing is known yet; its data
@@ -43,7 +45,7 @@ func (s *State) Apply(cs ...Change) (done []Change) {
 	if len(done) == 0 {
 		return nil
 	}
-	s.snapshot = nil
+	s.snapshot.Store(nil)
 	s.tell(done)
 	return done
 }
@@ -67,7 +69,7 @@ func (s *State) Clear() {
 	clear(s.vars)
 	clear(s.cmds)
 	s.stale = true
-	s.snapshot = nil
+	s.snapshot.Store(nil)
 	for w := range s.watchers {
 		s.remove(w)
 	}
@@ -106,12 +108,9 @@ func (s *State) Stale() bool {
 }
 
 // Snapshot returns all that is known now. Until something changes, the same
-// pointer is returned.
+// pointer is returned, and many readers do not get into each other's way.
 func (s *State) Snapshot() *Snapshot {
-	s.mu.RLock()
-	p := s.snapshot
-	s.mu.RUnlock()
-	if p != nil {
+	if p := s.snapshot.Load(); p != nil {
 		return p
 	}
 	s.mu.Lock()
@@ -130,8 +129,8 @@ func (s *State) Watch() (*Snapshot, *Watcher) {
 }
 
 func (s *State) snap() *Snapshot {
-	if s.snapshot != nil {
-		return s.snapshot
+	if p := s.snapshot.Load(); p != nil {
+		return p
 	}
 	p := &Snapshot{Stale: s.stale}
 	p.Variables = make([]Variable, 0, len(s.vars))
@@ -144,7 +143,7 @@ func (s *State) snap() *Snapshot {
 		p.Commands = append(p.Commands, c)
 	}
 	slices.SortFunc(p.Commands, compareFold)
-	s.snapshot = p
+	s.snapshot.Store(p)
 	return p
 }
 
@@ -272,7 +271,7 @@ func (s *State) Freeze(name, value string) {
 	changed := v.Value != value || s.vars[key] == nil
 	v.Value, v.Flags = value, Immutable
 	s.vars[key] = &v
-	s.snapshot = nil
+	s.snapshot.Store(nil)
 	if changed {
 		s.tell([]Change{Set(name, value)})
 	}
