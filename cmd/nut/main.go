@@ -26,7 +26,9 @@ func main() {
 		Stdout: os.Stdout,
 		Stderr: os.Stderr,
 		Getenv: os.Getenv,
-		Listen: (&net.ListenConfig{}).Listen,
+		// Servers leave silent clients themselves; keep-alive would be four system
+		// calls for each connection.
+		Listen: (&net.ListenConfig{KeepAlive: -1}).Listen,
 		Dial:   (&net.Dialer{}).DialContext,
 	})
 	os.Exit(program.Code(err, os.Stderr))

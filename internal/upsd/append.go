@@ -35,3 +35,18 @@ func equalFold(b []byte, s string) bool {
 	}
 	return true
 }
+
+// maxFold is how long a name may be that fold writes into a buffer of the caller's;
+// none that means anything is longer.
+const maxFold = 64
+
+// fold appends b in lower case, as names are looked up.
+func fold(buf, b []byte) []byte {
+	for _, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		buf = append(buf, c)
+	}
+	return buf
+}

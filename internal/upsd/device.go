@@ -14,7 +14,6 @@ import (
 
 	"gonut/internal/netproto"
 	"gonut/internal/ups"
-	"gonut/internal/words"
 )
 
 // A device is a State, mirrored from its driver, and the few facts that belong to
@@ -87,7 +86,7 @@ func (d *device) remove() {
 // disconnectClients cuts off the clients that are logged in to a removed device.
 func (d *device) disconnectClients() {
 	for _, c := range d.loggedIn() {
-		c.server.log.Info("disconnecting a client of a removed device", "ups", d.name, "client", c.address())
+		c.server.log.Info("disconnecting a client of a removed device", "ups", d.name, "client", c)
 		c.conn.Close()
 	}
 }
@@ -159,89 +158,4 @@ func (d *device) drop() {
 	if d.conn != nil {
 		d.conn.Close()
 	}
-}
-
-// A rendering keeps the replies that depend on nothing but a Snapshot and the
-// latch, so that they are made once per change and not once per request.
-type rendering struct {
-	snapshot *ups.Snapshot
-	fsd      bool
-	lists    [listKinds]atomic.Pointer[[]byte]
-}
-
-// The lists that are kept.
-const (
-	listVar = iota
-	listRW
-	listCmd
-	listKinds
-)
-
-// list returns the whole reply to LIST VAR, RW or CMD for a client that spells the
-// device's name in this way. The caller must not change it.
-func (d *device) list(kind int, spelling []byte) []byte {
-	snap, fsd := d.state.Snapshot(), d.fsd.Load()
-	if string(spelling) != d.name {
-		return renderList(kind, spelling, snap, fsd)
-	}
-	r := d.rendered.Load()
-	if r == nil || r.snapshot != snap || r.fsd != fsd {
-		r = &rendering{snapshot: snap, fsd: fsd}
-		d.rendered.Store(r)
-	}
-	if p := r.lists[kind].Load(); p != nil {
-		return *p
-	}
-	reply := renderList(kind, spelling, snap, fsd)
-	r.lists[kind].Store(&reply)
-	return reply
-}
-
-var listWords = [listKinds]string{listVar: "VAR", listRW: "RW", listCmd: "CMD"}
-
-func renderList(kind int, spelling []byte, p *ups.Snapshot, fsd bool) []byte {
-	word := listWords[kind]
-	var b []byte
-	b = append(b, "BEGIN LIST "+word+" "...)
-	b = append(b, spelling...)
-	b = append(b, '\n')
-	if kind == listCmd {
-		for _, c := range p.Commands {
-			b = append(b, "CMD "...)
-			b = append(b, spelling...)
-			b = append(b, ' ')
-			b = append(b, c...)
-			b = append(b, '\n')
-		}
-	} else {
-		for i := range p.Variables {
-			v := &p.Variables[i]
-			if kind == listRW && v.Flags&ups.RW == 0 {
-				continue
-			}
-			b = append(b, word...)
-			b = append(b, ' ')
-			b = append(b, spelling...)
-			b = append(b, ' ')
-			b = append(b, v.Name...)
-			b = append(b, ' ')
-			b = appendValue(b, v, fsd && kind == listVar)
-			b = append(b, '\n')
-		}
-	}
-	b = append(b, "END LIST "+word+" "...)
-	b = append(b, spelling...)
-	b = append(b, '\n')
-	return slices.Clip(b)
-}
-
-// appendValue appends the published value of v; that of ups.status begins with FSD
-// while the latch is set, whatever the driver says.
-func appendValue(b []byte, v *ups.Variable, fsd bool) []byte {
-	if !fsd || !strings.EqualFold(v.Name, ups.StatusName) {
-		return netproto.AppendValue(b, v.Value)
-	}
-	b = append(b, `"`+ups.FSD+" "...)
-	b = words.AppendEscaped(b, v.Value, netproto.MaxValue)
-	return append(b, '"')
 }

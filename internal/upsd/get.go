@@ -78,12 +78,18 @@ func (s *session) getVar(r request, out []byte) ([]byte, netproto.Error) {
 	if len(name) > len("server.") && equalFold(name[:len("server.")], "server.") {
 		return s.getServerVar(r, out)
 	}
-	d, v, err := s.variable(r)
-	if err != "" {
+	d := s.server.device(r.Bytes(2))
+	if d == nil {
+		return nil, netproto.ErrUnknownUPS
+	}
+	value := d.current().value(name) // before the gate: see variable
+	if err := d.available(); err != "" {
 		return nil, err
 	}
-	out = appendWords(out, "VAR", r.Bytes(2), name)
-	return append(appendValue(out, &v, d.fsd.Load()), '\n'), ""
+	if value == nil {
+		return nil, netproto.ErrVarNotSupported
+	}
+	return append(appendWords(out, "VAR", r.Bytes(2), name), value...), ""
 }
 
 func (s *session) getServerVar(r request, out []byte) ([]byte, netproto.Error) {
@@ -108,7 +114,7 @@ func (s *session) variable(r request) (*device, ups.Variable, netproto.Error) {
 	if d == nil {
 		return nil, ups.Variable{}, netproto.ErrUnknownUPS
 	}
-	v, ok := d.state.Variable(string(r.Bytes(3)))
+	v, ok := d.state.Snapshot().Variable(string(r.Bytes(3)))
 	if err := d.available(); err != "" {
 		return nil, ups.Variable{}, err
 	}

@@ -15,7 +15,7 @@ func (s *session) setUser(r request, out []byte) ([]byte, netproto.Error) {
 		return nil, netproto.ErrInvalidArgument
 	}
 	if s.hasUser {
-		s.server.log.Debug("a client gave a second user name", "client", s.address(), "user", s.user)
+		s.server.log.Debug("a client gave a second user name", "client", s, "user", s.user)
 		return nil, netproto.ErrAlreadySetUsername
 	}
 	s.user, s.hasUser = string(r.Bytes(1)), true
@@ -28,7 +28,7 @@ func (s *session) setPassword(r request, out []byte) ([]byte, netproto.Error) {
 		return nil, netproto.ErrInvalidArgument
 	}
 	if s.hasPass {
-		s.server.log.Debug("a client gave a second password", "client", s.address(), "user", s.user)
+		s.server.log.Debug("a client gave a second password", "client", s, "user", s.user)
 		return nil, netproto.ErrAlreadySetPassword
 	}
 	s.password, s.hasPass = string(r.Bytes(1)), true
@@ -53,7 +53,7 @@ func (s *session) prove() {
 	s.account, s.proved = nil, nil // whoever the peer is, it has taken a name now
 	if s.who() == nil {
 		n := s.server.guard.mistaken(s.host, time.Now())
-		s.server.log.Warn("wrong user name or password", "client", s.address(), "user", s.user, "times", n)
+		s.server.log.Warn("wrong user name or password", "client", s, "user", s.user, "times", n)
 	}
 }
 
@@ -91,7 +91,7 @@ func (s *session) identified() netproto.Error {
 	if a := s.host.addr; a.IsValid() {
 		full, _ := s.conn.RemoteAddr().(*net.TCPAddr)
 		if !s.server.access.current(s.server.log).Admits(full.AddrPort().Addr(), s.user) {
-			s.server.log.Info("kept out by hosts.allow and hosts.deny", "client", s.address(), "user", s.user)
+			s.server.log.Info("kept out by hosts.allow and hosts.deny", "client", s, "user", s.user)
 			return netproto.ErrAccessDenied
 		}
 	}
@@ -121,7 +121,7 @@ func (s *session) may(action string) bool {
 	if a != nil && a.may(action) {
 		return true
 	}
-	s.server.log.Debug("refused", "client", s.address(), "user", s.user, "action", action)
+	s.server.log.Debug("refused", "client", s, "user", s.user, "action", action)
 	return false
 }
 
@@ -139,7 +139,7 @@ func (s *session) named(r request) (*device, netproto.Error) {
 
 func (s *session) logIn(r request, out []byte) ([]byte, netproto.Error) {
 	if r.Len() == 2 && s.login != nil {
-		s.server.log.Info("a client logged in twice", "client", s.address(), "user", s.user, "ups", s.login.name)
+		s.server.log.Info("a client logged in twice", "client", s, "user", s.user, "ups", s.login.name)
 		return nil, netproto.ErrAlreadyLoggedIn
 	}
 	d, err := s.named(r)
@@ -152,7 +152,7 @@ func (s *session) logIn(r request, out []byte) ([]byte, netproto.Error) {
 	d.login(s)
 	s.login = d
 	s.counted.Store(true)
-	s.server.log.Info("logged in", "client", s.address(), "user", s.user, "ups", d.name, "tls", s.tls)
+	s.server.log.Info("logged in", "client", s, "user", s.user, "ups", d.name, "tls", s.tls)
 	return appendLine(out, netproto.OK), ""
 }
 
@@ -161,7 +161,7 @@ func (s *session) logOut(r request, out []byte) ([]byte, netproto.Error) {
 		return nil, netproto.ErrInvalidArgument
 	}
 	if s.login != nil {
-		s.server.log.Info("logged out", "client", s.address(), "user", s.user, "ups", s.login.name, "tls", s.tls)
+		s.server.log.Info("logged out", "client", s, "user", s.user, "ups", s.login.name, "tls", s.tls)
 	}
 	s.wants = wantClose
 	return appendLine(out, netproto.Goodbye), ""
@@ -194,7 +194,7 @@ func (s *session) forceShutdown(r request, out []byte) ([]byte, netproto.Error) 
 	if !s.may("FSD") {
 		return nil, netproto.ErrAccessDenied
 	}
-	s.server.log.Warn("forced shutdown set", "client", s.address(), "user", s.user, "ups", d.name)
+	s.server.log.Warn("forced shutdown set", "client", s, "user", s.user, "ups", d.name)
 	d.setFSD()
 	return appendLine(out, netproto.FSDSet), ""
 }

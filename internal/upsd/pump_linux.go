@@ -53,6 +53,8 @@ type pump struct {
 	s     *session
 	quick int       // short reads since began, if they follow each other quickly
 	began time.Time // of the first of them
+	alone int       // requests in a row that followed closely and had nobody's between them; less than 0 after vain waits
+	vain  int       // how far alone goes back after the next vain wait
 	done  bool
 	err   error
 }
@@ -62,8 +64,8 @@ type pump struct {
 // of the stream if it came together with the last bytes, so a busy connection is
 // looked at once in a while all the same.
 const (
-	busyReads = 16          // short reads in a row within busyTime make a connection busy
-	busyTime  = time.Second // after which a busy connection is looked at
+	busyReads = 16                     // short reads in a row within busyTime make a connection busy
+	busyTime  = 250 * time.Millisecond // after which a busy connection is looked at
 )
 
 // ready is called when there may be something to read, and first of all. It reports
@@ -71,27 +73,79 @@ const (
 func (p *pump) ready(fd int) bool {
 	d := p.s.server.desk()
 	defer p.s.server.putDesk(d)
+	n, err := readNow(fd, d.in[:])
 	for {
-		n, err := readNow(fd, d.in[:])
 		switch {
 		case err == syscall.EAGAIN:
 			return false
 		case err == syscall.EINTR:
-			continue
 		case err != nil:
 			return p.end(err)
 		case n == 0:
 			return p.end(io.EOF)
+		default:
+			before := p.s.heardAt.Load()
+			if err := p.reply(fd, d, d.in[:n]); err != nil || p.s.wants != wantNothing {
+				return p.end(err)
+			}
+			if p.isAlone(before) {
+				if n, err = p.linger(fd, d.in[:]); err == syscall.EAGAIN {
+					return false
+				}
+				continue
+			}
+			if n == len(d.in) {
+				runtime.Gosched() // others have questions as well
+			} else if p.busy() {
+				return false
+			}
 		}
-		if err := p.reply(fd, d, d.in[:n]); err != nil || p.s.wants != wantNothing {
-			return p.end(err)
-		}
-		if n == len(d.in) {
-			runtime.Gosched() // others have questions as well
-		} else if p.busy() {
-			return false
+		n, err = readNow(fd, d.in[:])
+	}
+}
+
+// A client that is the only one to ask, and asks again as soon as it has its answer,
+// is waited for without going to sleep: on an idle machine it takes longer to be
+// woken than to answer. The wait is short, and seldom if it was in vain.
+const (
+	closeBy     = 200 * time.Microsecond // between two requests that follow closely
+	aloneReads  = 16                     // of them in a row before the first wait
+	lingerTime  = 60 * time.Microsecond
+	lingerReads = 8    // between two looks at the clock
+	vainMost    = 4096 // requests between two vain waits, at most
+)
+
+// isAlone reports whether to wait for the next request. before is when the client
+// was heard before this one.
+func (p *pump) isAlone(before int64) bool {
+	s := p.s.server
+	if s.single || p.s.heardAt.Load()-before > int64(closeBy) {
+		p.alone = min(p.alone, 0)
+		return false
+	}
+	if s.asked.Load() != p.s.seq {
+		s.asked.Store(p.s.seq)
+		p.alone = min(p.alone, 0)
+		return false
+	}
+	p.alone++
+	return p.alone > aloneReads
+}
+
+// linger reads what the client says within lingerTime.
+func (p *pump) linger(fd int, in []byte) (n int, err error) {
+	end := time.Since(p.s.server.epoch) + lingerTime
+	for time.Since(p.s.server.epoch) < end {
+		for range lingerReads {
+			if n, err = readNow(fd, in); err != syscall.EAGAIN {
+				p.vain = 0
+				return n, err
+			}
 		}
 	}
+	p.vain = min(max(2*p.vain, 4*aloneReads), vainMost)
+	p.alone = -p.vain
+	return 0, syscall.EAGAIN
 }
 
 func (p *pump) end(err error) bool {

@@ -16,6 +16,7 @@ import (
 	"maps"
 	"math"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -44,6 +45,8 @@ type Server struct {
 	tracking tracking
 	epoch    time.Time     // what session.heardAt counts from
 	started  atomic.Uint64 // sessions so far
+	asked    atomic.Uint64 // seq of a session that may be the only one to ask; see pump.isAlone
+	single   bool          // there is but one processor
 	desks    sync.Pool
 	key      []byte // of this process; see account.proof
 	guard    guard
@@ -71,6 +74,7 @@ func New(c conf.UPSD, users conf.Users, log *slog.Logger) *Server {
 		epoch:    time.Now(),
 		key:      make([]byte, 32),
 		room:     maxDescriptors(),
+		single:   runtime.NumCPU() == 1,
 		sessions: make(map[*session]struct{}),
 		feeds:    make(map[*feed]struct{}),
 		changed:  make(chan struct{}),
@@ -169,20 +173,10 @@ func (s *Server) adopt(d Device) *device {
 	return dev
 }
 
-// device returns the device that a client named, nil if there is none. It does not
-// allocate.
+// device returns the device that a client named, nil if there is none.
 func (s *Server) device(name []byte) *device {
-	var low [64]byte
-	if len(name) > len(low) {
-		return s.table.Load().byName[strings.ToLower(string(name))]
-	}
-	for i, c := range name {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		low[i] = c
-	}
-	return s.table.Load().byName[string(low[:len(name)])]
+	var buf [maxFold]byte
+	return s.table.Load().byName[string(fold(buf[:0], name))]
 }
 
 // Serve accepts clients from l until ctx ends or l fails, and closes l. It returns
@@ -191,6 +185,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	defer s.disconnect(l)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
@@ -213,16 +208,27 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			continue
 		}
 		pause = 0
-		sess := s.admit(conn)
+		sess := s.admit(conn, l)
 		if sess == nil {
 			conn.Close()
 			continue
 		}
-		wg.Go(func() {
-			stop := context.AfterFunc(ctx, func() { conn.Close() })
-			defer stop()
-			sess.run(ctx)
-		})
+		wg.Go(func() { sess.run(ctx) })
+	}
+}
+
+// disconnect cuts off all clients that came in by l.
+func (s *Server) disconnect(l net.Listener) {
+	s.mu.Lock()
+	var out []*session
+	for c := range s.sessions {
+		if c.door == l {
+			out = append(out, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range out { // not under mu, which it may be waiting for
+		c.conn.Close()
 	}
 }
 
@@ -251,7 +257,7 @@ func (p *acceptPause) wait(ctx context.Context, err error, log *slog.Logger) boo
 // admit returns the session of a new client, nil if its host has enough or there
 // is no room. When all places are taken, a client that is not logged in and has
 // been silent for long has to make way.
-func (s *Server) admit(conn net.Conn) *session {
+func (s *Server) admit(conn net.Conn, door net.Listener) *session {
 	c := s.conf.Load()
 	p := peerOf(conn)
 	key := keyOf(conn, p)
@@ -265,7 +271,7 @@ func (s *Server) admit(conn net.Conn) *session {
 		}
 		return nil
 	}
-	sess := &session{server: s, conn: conn, stream: conn, seq: s.started.Add(1), host: key, peer: p}
+	sess := &session{server: s, door: door, conn: conn, stream: conn, seq: s.started.Add(1), host: key, peer: p}
 	sess.hear()
 	s.mu.Lock()
 	var out *session

@@ -3,6 +3,7 @@ package upsd
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -19,9 +20,10 @@ type request = *words.Lexer
 // it.
 type session struct {
 	server *Server
-	conn   net.Conn // as accepted
-	stream net.Conn // what to read and write: conn, or TLS on it
-	seq    uint64   // sessions that began before this one, and one
+	door   net.Listener // by which it came in
+	conn   net.Conn     // as accepted
+	stream net.Conn     // what to read and write: conn, or TLS on it
+	seq    uint64       // sessions that began before this one, and one
 	host   hostKey
 	peer   peer
 	lex    words.Lexer
@@ -63,26 +65,46 @@ type verb struct {
 	auth bool // USERNAME and PASSWORD have to come first
 }
 
-// verbs are all commands, by name in upper case.
-var verbs = map[string]verb{
-	"GET":      {do: (*session).get},
-	"LIST":     {do: (*session).list},
-	"SET":      {do: (*session).set, auth: true},
-	"INSTCMD":  {do: (*session).instcmd, auth: true},
-	"USERNAME": {do: (*session).setUser},
-	"PASSWORD": {do: (*session).setPassword},
-	"LOGIN":    {do: (*session).logIn, auth: true},
-	"LOGOUT":   {do: (*session).logOut},
-	"PRIMARY":  {do: (*session).primary, auth: true},
-	"MASTER":   {do: (*session).master, auth: true},
-	"FSD":      {do: (*session).forceShutdown, auth: true},
-	"VER":      {do: (*session).ver},
-	"NETVER":   {do: (*session).netver},
-	"PROTVER":  {do: (*session).netver},
-	"HELP":     {do: (*session).help},
-	"STARTTLS": {do: (*session).startTLS},
-	"WATCH":    {do: (*session).watch},
-	"UNWATCH":  {do: (*session).unwatch},
+// verbOf returns the command of that name, given in upper case. (A switch takes a
+// third of the time of a map.)
+func verbOf(name []byte) (v verb, ok bool) {
+	switch string(name) {
+	case "GET":
+		return verb{do: (*session).get}, true
+	case "LIST":
+		return verb{do: (*session).list}, true
+	case "SET":
+		return verb{do: (*session).set, auth: true}, true
+	case "INSTCMD":
+		return verb{do: (*session).instcmd, auth: true}, true
+	case "USERNAME":
+		return verb{do: (*session).setUser}, true
+	case "PASSWORD":
+		return verb{do: (*session).setPassword}, true
+	case "LOGIN":
+		return verb{do: (*session).logIn, auth: true}, true
+	case "LOGOUT":
+		return verb{do: (*session).logOut}, true
+	case "PRIMARY":
+		return verb{do: (*session).primary, auth: true}, true
+	case "MASTER":
+		return verb{do: (*session).master, auth: true}, true
+	case "FSD":
+		return verb{do: (*session).forceShutdown, auth: true}, true
+	case "VER":
+		return verb{do: (*session).ver}, true
+	case "NETVER", "PROTVER":
+		return verb{do: (*session).netver}, true
+	case "HELP":
+		return verb{do: (*session).help}, true
+	case "STARTTLS":
+		return verb{do: (*session).startTLS}, true
+	case "WATCH":
+		return verb{do: (*session).watch}, true
+	case "UNWATCH":
+		return verb{do: (*session).unwatch}, true
+	}
+	return verb{}, false
 }
 
 // do answers one request: it appends the reply to out. It does no I/O with the
@@ -92,7 +114,7 @@ func (s *session) do(r request, out []byte) []byte {
 		return netproto.AppendError(out, netproto.ErrUnknownCommand)
 	}
 	var up [16]byte
-	v, ok := verbs[string(upper(up[:], r.Bytes(0)))]
+	v, ok := verbOf(upper(up[:], r.Bytes(0)))
 	if !ok {
 		return netproto.AppendError(out, netproto.ErrUnknownCommand)
 	}
@@ -138,7 +160,7 @@ func (s *session) answer(p, out []byte) (rest, reply []byte) {
 			// As in C: no reply, and what came with it is not looked at.
 			if !s.told {
 				s.told = true
-				s.server.log.Debug("a client sent a broken line", "client", s.address(), "error", err)
+				s.server.log.Debug("a client sent a broken line", "client", s, "error", err)
 			}
 			s.lex.Reset()
 			return nil, out
@@ -181,14 +203,18 @@ func (s *session) address() string {
 	}
 }
 
+// LogValue is how a client is named in the log; it is made only for lines that are
+// written.
+func (s *session) LogValue() slog.Value { return slog.StringValue(s.address()) }
+
 // run serves the client until it leaves, says nothing for too long or does not
 // read what it asked for.
 func (s *session) run(ctx context.Context) {
 	defer s.end()
-	s.server.log.Debug("client connected", "client", s.address())
+	s.server.log.Debug("client connected", "client", s)
 	err := s.serve(ctx)
 	if err != nil && !isEnd(err) {
-		s.server.log.Debug("client disconnected", "client", s.address(), "error", err)
+		s.server.log.Debug("client disconnected", "client", s, "error", err)
 	}
 }
 

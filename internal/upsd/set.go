@@ -90,7 +90,7 @@ func (s *session) instcmd(r request, out []byte) ([]byte, netproto.Error) {
 		return nil, netproto.ErrCmdNotSupported
 	}
 	if a := s.who(); a == nil || !a.mayCommand(name) {
-		s.server.log.Debug("refused", "client", s.address(), "user", s.user, "command", name)
+		s.server.log.Debug("refused", "client", s, "user", s.user, "command", name)
 		return nil, netproto.ErrAccessDenied
 	}
 	req := drvsock.Request{Name: name}
@@ -114,7 +114,7 @@ func (s *session) forward(d *device, req drvsock.Request, out []byte, failed net
 	if req.Set {
 		what = "variable set"
 	}
-	s.server.log.Info(what, "client", s.address(), "user", s.user, "ups", d.name,
+	s.server.log.Info(what, "client", s, "user", s.user, "ups", d.name,
 		"name", req.Name, "value", req.Value, "tracking", req.ID)
 	if req.ID == "" {
 		return appendLine(out, netproto.OK), ""
