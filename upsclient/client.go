@@ -107,7 +107,7 @@ func (c *Client) Close() error {
 // requests that this package has no method for. Words are quoted where needed.
 func (c *Client) Do(ctx context.Context, request ...string) (string, error) {
 	var line string
-	err := c.exchange(ctx, request, 1, func() (err error) {
+	err := c.exchange(ctx, request, 1, func(ctx context.Context) (err error) {
 		line, err = c.line(ctx)
 		return err
 	})
@@ -120,7 +120,7 @@ func (c *Client) Do(ctx context.Context, request ...string) (string, error) {
 func (c *Client) List(ctx context.Context, query ...string) ([][]string, error) {
 	var rows [][]string
 	request := append([]string{"LIST"}, query...)
-	err := c.exchange(ctx, request, listPatience, func() (err error) {
+	err := c.exchange(ctx, request, listPatience, func(ctx context.Context) (err error) {
 		rows, err = c.list(ctx, query)
 		return err
 	})
@@ -131,8 +131,9 @@ func (c *Client) List(ctx context.Context, query ...string) ([][]string, error) 
 }
 
 // exchange sends a request and lets read take the answer. The whole takes at most
-// patience reply time-outs. Any error but a refusal breaks the client.
-func (c *Client) exchange(ctx context.Context, request []string, patience int, read func() error) error {
+// patience reply time-outs, which the context that read gets says. Any error but a
+// refusal breaks the client.
+func (c *Client) exchange(ctx context.Context, request []string, patience int, read func(context.Context) error) error {
 	if c.err != nil {
 		return c.err
 	}
@@ -159,7 +160,7 @@ func (c *Client) exchange(ctx context.Context, request []string, patience int, r
 	}
 	clear(c.out) // it may hold a password
 	if err == nil {
-		err = read()
+		err = read(ctx)
 	}
 	return c.judge(request, err)
 }

@@ -313,32 +313,37 @@ func TestContextDeadline(t *testing.T) {
 	})
 }
 
-// A line a second keeps each line's deadline; the list as a whole has one too.
+// A line a second keeps each line's deadline; the list as a whole has one too. It
+// ends while a line comes, so that it takes some times to see both orders.
 func TestDrippingList(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe()
-		done := make(chan struct{})
-		defer func() { <-done }()
-		go func() {
-			defer close(done)
-			defer theirs.Close()
-			theirs.Read(make([]byte, 100))
-			fmt.Fprint(theirs, "BEGIN LIST VAR fake\n")
-			for {
-				time.Sleep(time.Second)
-				if _, err := fmt.Fprint(theirs, "VAR fake v \"1\"\n"); err != nil {
-					return
-				}
+	for range 50 {
+		synctest.Test(t, drippingList)
+	}
+}
+
+func drippingList(t *testing.T) {
+	ours, theirs := net.Pipe()
+	done := make(chan struct{})
+	defer func() { <-done }()
+	go func() {
+		defer close(done)
+		defer theirs.Close()
+		theirs.Read(make([]byte, 100))
+		fmt.Fprint(theirs, "BEGIN LIST VAR fake\n")
+		for {
+			time.Sleep(time.Second)
+			if _, err := fmt.Fprint(theirs, "VAR fake v \"1\"\n"); err != nil {
+				return
 			}
-		}()
-		c := upsclient.New(ours, upsclient.Options{})
-		start := time.Now()
-		_, err := c.ListVars(t.Context(), "fake")
-		var lost *upsclient.ConnError
-		if d := time.Since(start); !errors.As(err, &lost) || d != time.Minute {
-			t.Errorf("ListVars = %v after %v; want a ConnError after 1m", err, d)
 		}
-	})
+	}()
+	c := upsclient.New(ours, upsclient.Options{})
+	start := time.Now()
+	_, err := c.ListVars(t.Context(), "fake")
+	var lost *upsclient.ConnError
+	if d := time.Since(start); !errors.As(err, &lost) || d != time.Minute {
+		t.Errorf("ListVars = %v after %v; want a ConnError after 1m", err, d)
+	}
 }
 
 func TestEndlessListIsBounded(t *testing.T) {

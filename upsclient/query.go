@@ -134,7 +134,7 @@ func (c *Client) column(ctx context.Context, query ...string) ([]string, error) 
 // rows is List for rows of at least n words.
 func (c *Client) rows(ctx context.Context, n int, query ...string) ([][]string, error) {
 	var rows [][]string
-	err := c.exchange(ctx, append([]string{"LIST"}, query...), listPatience, func() (err error) {
+	err := c.exchange(ctx, append([]string{"LIST"}, query...), listPatience, func(ctx context.Context) (err error) {
 		if rows, err = c.list(ctx, query); err != nil {
 			return err
 		}
@@ -210,7 +210,7 @@ func (c *Client) value(ctx context.Context, query ...string) (string, error) {
 // get sends "GET query…" and hands the words after the repeated query, at least
 // one, to take.
 func (c *Client) get(ctx context.Context, take func(line string, rest []string) error, query ...string) error {
-	return c.exchange(ctx, append([]string{"GET"}, query...), 1, func() error {
+	return c.exchange(ctx, append([]string{"GET"}, query...), 1, func(ctx context.Context) error {
 		line, err := c.line(ctx)
 		if err != nil {
 			return err

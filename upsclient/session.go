@@ -76,7 +76,7 @@ func (c *Client) EnableTracking(ctx context.Context) error {
 // said anything. Then a nil error means success, an Error the device's refusal:
 // ErrUnknown, ErrInvalidArgument or ErrFailed.
 func (c *Client) Tracking(ctx context.Context, id string) (done bool, err error) {
-	err = c.exchange(ctx, []string{"GET", "TRACKING", id}, 1, func() error {
+	err = c.exchange(ctx, []string{"GET", "TRACKING", id}, 1, func(ctx context.Context) error {
 		line, err := c.line(ctx)
 		if err != nil {
 			return err
@@ -99,7 +99,7 @@ func (c *Client) Tracking(ctx context.Context, id string) (done bool, err error)
 
 // request sends a request that may be tracked.
 func (c *Client) request(ctx context.Context, request ...string) (id string, err error) {
-	err = c.exchange(ctx, request, 1, func() error {
+	err = c.exchange(ctx, request, 1, func(ctx context.Context) error {
 		line, err := c.ok(ctx)
 		if err == nil {
 			id = trackingID(line)
@@ -121,7 +121,7 @@ func trackingID(line string) string {
 }
 
 func (c *Client) expectOK(ctx context.Context, request ...string) error {
-	return c.exchange(ctx, request, 1, func() error {
+	return c.exchange(ctx, request, 1, func(ctx context.Context) error {
 		_, err := c.ok(ctx)
 		return err
 	})
