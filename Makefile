@@ -26,7 +26,7 @@ peers := $(and $(shell command -v upsd),$(shell command -v upsc),$(shell command
 
 targets = linux/amd64 linux/arm linux/arm64 linux/mipsle linux/riscv64 windows/amd64 darwin/arm64 freebsd/amd64
 
-.PHONY: all build run test check unit cross fuzz bench install clean
+.PHONY: all build run test test-usb check unit cross fuzz bench install clean
 
 all: build
 
@@ -39,6 +39,12 @@ run: build
 test: check unit fuzz cross
 	@$(if $(peers),echo "interop tests: ran against $$(upsc -V 2>&1 | tail -n 1)",echo "interop tests: SKIPPED: install nut-server, nut-client and python3-nut to run them")
 	@echo "all tests passed"
+
+# The USB transports and drivers on a real kernel, in a virtual machine that
+# test/usb/run.sh starts: about five minutes, most of which break devices.
+EVENTS ?= 1000
+test-usb:
+	test/usb/run.sh -storm.events=$(EVENTS)
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }

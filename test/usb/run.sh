@@ -12,7 +12,7 @@
 #
 # GONUT_USB_CACHE   where the kernel is kept
 # GONUT_USB_KERNEL  package to take the kernel from, default linux-image-amd64
-# GONUT_USB_LIMIT   seconds that the machine may run, default 540
+# GONUT_USB_LIMIT   seconds that the machine may run, default 1200
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
@@ -22,6 +22,8 @@ kernel=$cache/$package
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 begin=$(date +%s)
+root=
+[ "$(id -u)" = 0 ] || root=sudo
 
 skip() {
 	if [ "${GONUT_REQUIRE_USB:-}" = 1 ]; then
@@ -38,13 +40,14 @@ fetch() {
 	mkdir -p "$kernel.new"
 	(
 		cd "$kernel.new"
-		for try in 1 2; do
+		for pause in 0 5 30; do
+			sleep $pause
 			name=$(apt-cache depends "$package" 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
-			if [ -n "$name" ] && apt-get -qq download "$name" 2>/dev/null; then
+			if [ -n "$name" ] && apt-get -qq -o Acquire::Retries=3 download "$name"; then
 				break
 			fi
 			# The lists may be older than the archive.
-			[ $try = 1 ] && apt-get -qq update 2>/dev/null || :
+			$root apt-get -qq -o Acquire::Retries=3 update || :
 		done
 		set -- ./*.deb
 		[ -f "$1" ] || exit 1
@@ -63,6 +66,9 @@ fetch() {
 for tool in qemu-system-x86_64 xz; do
 	command -v $tool >/dev/null || skip "$tool is not installed (packages qemu-system-x86, xz-utils)"
 done
+# C NUT's driver is the peer where it is installed.
+peer=/lib/nut/usbhid-ups
+[ -x $peer ] || [ "${GONUT_REQUIRE_USB:-}" != 1 ] || skip "$peer is not installed (package nut-server)"
 export CGO_ENABLED=0 GOOS=linux GOARCH=amd64
 go build -trimpath -ldflags='-s -w' -o "$work/" ./test/usb/rig ./test/usb/guest ./cmd/nut
 if [ ! -s "$kernel/vmlinux" ]; then
@@ -87,15 +93,13 @@ done
 for f in test/devices/hid/*; do
 	set -- "$@" -file "/tests/devices/$(basename "$f")=$f"
 done
-# C NUT's driver is the peer where it is installed.
-peer=/lib/nut/usbhid-ups
 if [ -x $peer ]; then
 	set -- "$@" -program "$peer=$peer"
 fi
 "$work/rig" initramfs "$@" "$work/initramfs"
 
 status=125
-timeout "${GONUT_USB_LIMIT:-540}" qemu-system-x86_64 -M pc -accel tcg,thread=single,tb-size=64 -icount shift=2,sleep=off -rtc clock=vm -smp 1 -m 320 \
+timeout "${GONUT_USB_LIMIT:-1200}" qemu-system-x86_64 -M pc -accel tcg,thread=single,tb-size=64 -icount shift=2,sleep=off -rtc clock=vm -smp 1 -m 320 \
 	-nodefaults -no-user-config -no-reboot -display none -serial stdio \
 	-kernel "$kernel/vmlinux" -initrd "$work/initramfs" \
 	-append 'console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off' </dev/null 2>&1 | tr -d '\r' | tee "$work/console" || :
