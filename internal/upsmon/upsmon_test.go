@@ -173,8 +173,11 @@ func TestFSDWaitsForNoConnection(t *testing.T) {
 		}
 		defer l.Close()
 		h := w.start("host", primary+"MONITOR x@hole 0 mon pw primary\n")
+		other := w.start("secondary", secondary)
 		time.Sleep(61 * time.Second)
 		h.d.FSD()
+		<-other.finished // it is told at once
+		other.wantDown(66*time.Second, 66*time.Second+100*time.Millisecond)
 		<-h.finished
 		h.wantDown(66*time.Second, 66*time.Second+fsdConnect+100*time.Millisecond)
 	})
