@@ -23,6 +23,8 @@ var (
 	errDrop   = errors.New("drop the connection")
 )
 
+var errNotConnected = errors.New("not connected")
+
 // errHurry is the cause for which connecting for a poll is broken off.
 var errHurry = errors.New("FSD is to be set")
 
@@ -91,10 +93,28 @@ func (p *poller) give(set func(*orders)) {
 		p.hurry(errHurry)
 	}
 	p.mu.Unlock()
+	p.wakeUp()
+}
+
+func (p *poller) wakeUp() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
+}
+
+// askLogins orders the number of logins. A server that is just being tried in vain has
+// none: nobody waits until that is over.
+func (p *poller) askLogins(system string) {
+	p.mu.Lock()
+	connecting := p.hurry != nil && !p.orders.fsd
+	p.orders.logins = !connecting
+	p.mu.Unlock()
+	if connecting {
+		p.loop.wg.Go(func() { p.tell(monitor.Logins{UPS: system, Err: errNotConnected.Error()}) })
+		return
+	}
+	p.wakeUp()
 }
 
 func (p *poller) take() orders {
@@ -192,7 +212,12 @@ func (p *poller) connectForPoll() error {
 	if p.orders.fsd {
 		cancel(errHurry)
 	}
+	asked := p.orders.logins && !p.orders.fsd
+	p.orders.logins = p.orders.logins && !asked
 	p.mu.Unlock()
+	if asked {
+		p.tell(monitor.Logins{UPS: p.conf.System, Err: errNotConnected.Error()})
+	}
 	err := p.connect(ctx)
 	p.mu.Lock()
 	p.hurry = nil
@@ -360,7 +385,7 @@ func (p *poller) setFSD() error {
 
 func (p *poller) numLogins() (int, error) {
 	if p.client == nil || p.client.Err() != nil {
-		return 0, errors.New("not connected")
+		return 0, errNotConnected
 	}
 	return p.client.NumLogins(p.ctx, p.system.UPS)
 }

@@ -364,7 +364,9 @@ func (l *loop) do(a monitor.Action) {
 	case monitor.SetFSD:
 		l.order(a.UPS, func(o *orders) { o.fsd = true })
 	case monitor.AskLogins:
-		l.order(a.UPS, func(o *orders) { o.logins = true })
+		if p := l.pollers[a.UPS]; p != nil {
+			p.askLogins(a.UPS)
+		}
 	case monitor.Notify:
 		l.notify(a)
 	case monitor.Wall:

@@ -178,8 +178,14 @@ func TestFSDWaitsForNoConnection(t *testing.T) {
 		h.d.FSD()
 		<-other.finished // it is told at once
 		other.wantDown(66*time.Second, 66*time.Second+100*time.Millisecond)
-		<-h.finished
-		h.wantDown(66*time.Second, 66*time.Second+fsdConnect+100*time.Millisecond)
+		<-h.finished // it waits for the secondary, and for nothing else
+		h.wantDown(71*time.Second, 71*time.Second+500*time.Millisecond)
+		alone := w.start("alone", primary+"MONITOR x@hole 0 mon pw primary\n")
+		<-alone.finished // FSD is still set
+		alone.wantDown(w.now()-5*time.Second, w.now())
+		if d := alone.down() - h.down(); d > 5*time.Second+fsdConnect+500*time.Millisecond {
+			t.Errorf("alone: down after %s; want FINALDELAY and %s for the server that cannot be reached", d, fsdConnect)
+		}
 	})
 }
 
