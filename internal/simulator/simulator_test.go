@@ -310,3 +310,91 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// The formulas agree with what small steps of the same physics add up to.
+func TestFormulasAgreeWithSmallSteps(t *testing.T) {
+	const step = 0.25
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 5 {
+		c := simulator.Default()
+		c.Transfer = 0
+		u := simulator.New(c, epoch)
+		charge, temperature, load, mains := 1.0, c.Ambient, c.Load, true
+		now := 0.0
+		for range 20 {
+			switch r.IntN(2) {
+			case 0:
+				mains = !mains
+				u.SetMains(at(now), mains)
+			case 1:
+				load = 50 + r.Float64()*100
+				u.SetLoad(at(now), load)
+			}
+			for end := now + 60 + math.Floor(r.Float64()*1200); now < end; now += step {
+				rate := c.Charger / (c.Capacity * 3600)
+				target := c.Ambient
+				switch {
+				case !mains && charge > 0:
+					charge = max(0, charge-step*load/c.Efficiency*math.Pow(load/c.Power, c.Peukert-1)/(c.Capacity*3600))
+					target += c.Heating * load / c.Power
+				case mains && charge < c.Knee:
+					charge += step * rate
+				case mains:
+					charge += step * (1 - charge) * rate / (1 - c.Knee)
+				}
+				temperature += step * (target - temperature) / c.HeatTime.Seconds()
+			}
+			st := u.Status(at(now))
+			if !mains && charge == 0 {
+				break // the load is off now
+			}
+			near(t, "charge", st.Charge, charge, 2e-3)
+			near(t, "temperature", st.Temperature, temperature, 0.05)
+		}
+	}
+}
+
+// The voltage of six cells: 1.9 V empty and 2.13 V full, 0.12 V less under the rated
+// load and 0.12 V more on the charger.
+func TestVoltage(t *testing.T) {
+	u := simulator.New(plain(), epoch)
+	near(t, "full, charging", u.Status(epoch).Voltage, 6*(2.13+0.12), 1e-9)
+	u.SetMains(epoch, false)
+	near(t, "full, rated load", u.Status(epoch).Voltage, 6*(2.13-0.12), 1e-9)
+	near(t, "half empty, rated load", u.Status(at(1800)).Voltage, 6*(1.9+0.115-0.12), 1e-9)
+	u.SetLoad(at(1800), 45)
+	near(t, "half empty, half load", u.Status(at(1800)).Voltage, 6*(1.9+0.115-0.06), 1e-9)
+}
+
+// With delays in minutes a host that wants 20 s is cut at once: it must have halted
+// by then, and its power is off and on whenever mains returns.
+func TestOutageEndsAroundThePowerOffInMinutes(t *testing.T) {
+	for _, returns := range []float64{99, 100, 101} {
+		c := plain()
+		c.DelayUnit = time.Minute
+		c.OnDelay = 90 * time.Second // one minute
+		u := simulator.New(c, epoch)
+		u.SetMains(epoch, false)
+		events := map[float64]func(now time.Time){
+			100: func(now time.Time) {
+				if d := u.Off(now, 20*time.Second, true); d != 0 {
+					t.Errorf("20 s became %v; want 0", d)
+				}
+			},
+			returns: func(now time.Time) { u.SetMains(now, true) },
+		}
+		if returns == 100 {
+			events[100] = func(now time.Time) { u.Off(now, 20*time.Second, true); u.SetMains(now, true) }
+		}
+		for s := 99.0; s <= 200; s++ {
+			if f := events[s]; f != nil {
+				f(at(s))
+			}
+			on := u.Status(at(s)).Output
+			if want := s < 100 || s >= max(returns, 100)+60; on != want {
+				t.Errorf("mains back at %v: output at %v is %v; want %v", returns, s, on, want)
+				break
+			}
+		}
+	}
+}

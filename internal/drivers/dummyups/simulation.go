@@ -44,6 +44,7 @@ type simulation struct {
 	beeper    string
 	tested    string    // ups.test.result when no test runs
 	unplugged time.Time // the cable is out until then
+	hung      time.Time // nothing is answered until then
 }
 
 func newSimulation(v driver.Values, now time.Time) (*simulation, error) {
@@ -125,6 +126,7 @@ var errUnplugged = fmt.Errorf("the simulated cable is out: %w", driver.ErrGone)
 
 // Poll reads the simulation and arranges to be polled at its next event.
 func (d *simulated) Poll(_ context.Context, depth driver.Depth, u *driver.Update) error {
+	d.hang()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if time.Now().Before(d.unplugged) {
@@ -144,6 +146,15 @@ func (d *simulated) Poll(_ context.Context, depth driver.Depth, u *driver.Update
 	return nil
 }
 
+// hang waits while nothing is answered, whatever the caller's patience is: this is
+// what a system call to a broken device does.
+func (s *simulation) hang() {
+	s.mu.Lock()
+	until := s.hung
+	s.mu.Unlock()
+	time.Sleep(time.Until(until))
+}
+
 // identify says what kind of device this is and what can be done with it.
 func (d *simulated) identify(u *driver.Update) {
 	u.Set("ups.mfr", "gonut")
@@ -157,7 +168,7 @@ func (d *simulated) identify(u *driver.Update) {
 		"shutdown.return", "shutdown.stayoff", "shutdown.reboot", "shutdown.stop",
 		"test.battery.start.quick", "test.battery.start.deep", "test.battery.stop",
 		"beeper.enable", "beeper.disable", "beeper.mute",
-		"simulator.mains.off", "simulator.mains.on", "simulator.unplug")
+		"simulator.mains.off", "simulator.mains.on", "simulator.unplug", "simulator.hang")
 	for _, name := range []string{"battery.charge.low", "battery.runtime.low", "ups.delay.shutdown", "ups.delay.start",
 		"simulator.load", "simulator.charge"} {
 		u.Writable(name, driver.Writable{String: true, MaxLen: 10})
@@ -250,6 +261,7 @@ func (d *simulated) Wake() <-chan struct{} { return d.wake }
 
 // Command performs a command of the simulated UPS, or one on the world around it.
 func (d *simulated) Command(_ context.Context, name, param string) error {
+	d.hang()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
@@ -290,6 +302,10 @@ func (d *simulated) Command(_ context.Context, name, param string) error {
 	case "simulator.unplug":
 		out, err := delay(param, time.Minute)
 		d.unplugged = time.Now().Add(out)
+		return err
+	case "simulator.hang":
+		out, err := delay(param, time.Minute)
+		d.hung = time.Now().Add(out)
 		return err
 	default:
 		return driver.ErrUnknown

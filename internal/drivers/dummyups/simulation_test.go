@@ -1,6 +1,7 @@
 package dummyups_test
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -128,4 +129,93 @@ func TestSimulatorRefusesNonsense(t *testing.T) {
 			t.Errorf("Open with %v = nil; want an error", set)
 		}
 	}
+}
+
+// A host halts, the driver cuts its power, and mains returns just before, at the
+// moment of, or just after the cut. The host runs again if its power was off and is
+// on. What each type of UPS allows is the table of docs/simulator.md.
+func TestPowerRace(t *testing.T) {
+	for _, tt := range []struct {
+		restart, unit, ondelay string
+		before, during, after  bool
+	}{
+		{"cycle", "0", "10", true, true, true},
+		{"edge", "0", "10", false, true, true},
+		{"cancel", "0", "10", false, true, true},
+		// In whole minutes 20 s until the cut are none: it comes at once. 10 s until
+		// the return are none either: with mains the load is not off at all.
+		{"cycle", "60", "70", true, true, true},
+		{"cycle", "60", "10", false, false, true},
+	} {
+		for offset, want := range map[time.Duration]bool{-time.Second: tt.before, 0: tt.during, time.Second: tt.after} {
+			synctest.Test(t, func(t *testing.T) {
+				d := dummyups.Driver()
+				c := driver.NewConfig("ups", "simulator")
+				c.AllowKillpower = true
+				c.Values.Set = map[string]string{"sim_restart": tt.restart, "sim_delay_unit": tt.unit, "offdelay": "20", "ondelay": tt.ondelay}
+				s := driver.NewSession(d, c, driver.Hooks{}, slog.New(slog.DiscardHandler))
+				done := make(chan error, 1)
+				go func() { done <- s.Run(t.Context()) }()
+				<-s.Ready()
+				do(t, s, "INSTCMD simulator.mains.off", netproto.Handled)
+				time.Sleep(time.Minute)
+				cut := 20 * time.Second
+				if tt.unit == "60" {
+					cut = 0
+				}
+				if offset+cut < 0 { // the driver is told after mains is back
+					do(t, s, "INSTCMD simulator.mains.on", netproto.Handled)
+				}
+				do(t, s, "INSTCMD driver.killpower", netproto.Handled)
+				told := time.Now()
+				if err := <-done; err != nil {
+					t.Errorf("the driver ended with %v", err)
+				}
+				// Another driver process at the same UPS sees what becomes of it.
+				s = driver.NewSession(d, c, driver.Hooks{}, slog.New(slog.DiscardHandler))
+				ctx, cancel := context.WithCancel(t.Context())
+				go func() { done <- s.Run(ctx) }()
+				<-s.Ready()
+				off, runs := time.Duration(0), false
+				if offset+cut >= 0 {
+					time.Sleep(time.Until(told.Add(cut + offset)))
+					if s.State().Value("output.voltage") == "0.0" {
+						off = offset
+					}
+					do(t, s, "INSTCMD simulator.mains.on", netproto.Handled)
+				}
+				for range 240 {
+					if s.State().Value("output.voltage") == "0.0" {
+						off += time.Second / 2
+						runs = false
+					} else {
+						runs = off >= time.Second // less is nothing to a power supply
+					}
+					time.Sleep(time.Second / 2)
+				}
+				if runs != want {
+					t.Errorf("restart %s, delays in %s s, ondelay %s, mains back %v after the cut: the host runs again: %v; want %v",
+						tt.restart, tt.unit, tt.ondelay, offset, runs, want)
+				}
+				cancel()
+				<-done
+			})
+		}
+	}
+}
+
+// A device that hangs is left behind, and there again when it does not any more.
+func TestSimulatorHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := simulate(t, nil)
+		do(t, s, "INSTCMD simulator.hang 60", netproto.Handled)
+		time.Sleep(20 * time.Second)
+		if !s.State().Stale() {
+			t.Error("hangs and is not stale")
+		}
+		time.Sleep(45 * time.Second)
+		if s.State().Stale() {
+			t.Error("stale although it answers again")
+		}
+	})
 }
