@@ -12,11 +12,12 @@ import (
 
 	"gonut/internal/driver"
 	"gonut/internal/drivers/dummyups"
+	"gonut/internal/simulator"
 	"gonut/internal/ups"
 )
 
-// How fast a simulated battery empties and fills, in percent a second. It is as
-// weak as a worn one, so that nobody has to wait.
+// What a simulated battery does, in percent a second and percent. It is as weak as
+// a worn one, so that nobody has to wait.
 const (
 	dischargeRate = 1.0
 	chargeRate    = 2.0
@@ -24,26 +25,34 @@ const (
 	lowCharge = 10.0
 	// nearlyEmpty is the charge that the command lowbatt leaves.
 	nearlyEmpty = 5.0
-	// fullRuntime is the runtime in seconds of a full battery.
-	fullRuntime = 100 / dischargeRate
 )
 
-// A unit is one simulated UPS: a battery that follows the user's commands. The
-// cable to it can be pulled; then every device made of it is gone.
+// battery is the simulator's UPS with such a battery.
+func battery() simulator.Config {
+	c := simulator.Default()
+	c.Peukert, c.Efficiency, c.Transfer = 1, 1, 0
+	c.Capacity = c.Load * 100 / dischargeRate / 3600
+	c.Charger = c.Load * chargeRate / dischargeRate
+	c.Knee = 0.999 // it charges evenly
+	c.LowCharge, c.LowRuntime = lowCharge/100, 0
+	return c
+}
+
+// A unit is one simulated UPS, which follows the user's commands. The cable to it
+// can be pulled; then every device made of it is gone.
 type unit struct {
 	name string
 
 	mu      sync.Mutex
+	ups     *simulator.UPS
 	mains   bool
 	plugged bool
 	replace bool
-	charge  float64
-	at      time.Time              // when charge was right
 	wakers  map[chan struct{}]bool // of open devices
 }
 
 func newUnit(name string) *unit {
-	return &unit{name: name, mains: true, plugged: true, charge: 100, at: time.Now(), wakers: make(map[chan struct{}]bool)}
+	return &unit{name: name, ups: simulator.New(battery(), time.Now()), mains: true, plugged: true, wakers: make(map[chan struct{}]bool)}
 }
 
 // do performs a command and tells open devices to speak up. It returns what
@@ -51,7 +60,7 @@ func newUnit(name string) *unit {
 func (u *unit) do(verb string) string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.settle(time.Now())
+	now := time.Now()
 	text := ""
 	switch verb {
 	case "cut":
@@ -60,13 +69,14 @@ func (u *unit) do(verb string) string {
 		u.plugged = true
 		text = u.change(&u.mains, true, "mains power is back", "mains power is there")
 	case "lowbatt":
-		u.charge = min(u.charge, nearlyEmpty)
-		text = fmt.Sprintf("battery falls to %.0f %%", u.charge)
+		u.ups.SetCharge(now, min(u.percent(now), nearlyEmpty)/100)
+		text = fmt.Sprintf("battery falls to %.0f %%", u.percent(now))
 	case "replace":
 		text = u.change(&u.replace, true, "asks for a new battery", "asks for a new battery already")
 	case "unplug":
 		text = u.change(&u.plugged, false, "the cable is pulled", "the cable is out already")
 	}
+	u.ups.SetMains(now, u.mains)
 	for w := range u.wakers {
 		select {
 		case w <- struct{}{}:
@@ -76,6 +86,9 @@ func (u *unit) do(verb string) string {
 	return text
 }
 
+// percent is the charge. The caller holds mu.
+func (u *unit) percent(now time.Time) float64 { return u.ups.Status(now).Charge * 100 }
+
 func (u *unit) change(to *bool, v bool, done, already string) string {
 	if *to == v {
 		return already
@@ -84,29 +97,18 @@ func (u *unit) change(to *bool, v bool, done, already string) string {
 	return done
 }
 
-// settle brings the charge up to now.
-func (u *unit) settle(now time.Time) {
-	passed := now.Sub(u.at).Seconds()
-	u.at = now
-	if u.mains {
-		u.charge = min(100, u.charge+passed*chargeRate)
-	} else {
-		u.charge = max(0, u.charge-passed*dischargeRate)
-	}
-}
-
-// status is ups.status now. The caller holds mu and has settled.
-func (u *unit) status() []string {
+// status is ups.status now. The caller holds mu.
+func (u *unit) status(st simulator.Status) []string {
 	var ts []string
 	switch {
-	case !u.mains:
+	case !st.Mains:
 		ts = append(ts, ups.OB, ups.DISCHRG)
-	case u.charge < 100:
+	case st.Charging:
 		ts = append(ts, ups.OL, ups.CHRG)
 	default:
 		ts = append(ts, ups.OL)
 	}
-	if u.charge <= lowCharge {
+	if st.Low {
 		ts = append(ts, ups.LB)
 	}
 	if u.replace {
@@ -119,8 +121,8 @@ func (u *unit) status() []string {
 func (u *unit) describe() string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.settle(time.Now())
-	text := fmt.Sprintf("%s, charge %.0f %%", strings.Join(u.status(), " "), u.charge)
+	st := u.ups.Status(time.Now())
+	text := fmt.Sprintf("%s, charge %.0f %%", strings.Join(u.status(st), " "), st.Charge*100)
 	if !u.plugged {
 		text += ", cable pulled"
 	}
@@ -206,11 +208,11 @@ func (u *unit) values() ([]ups.Variable, error) {
 	if !u.plugged {
 		return nil, errUnplugged
 	}
-	u.settle(time.Now())
+	st := u.ups.Status(time.Now())
 	return []ups.Variable{
-		{Name: ups.StatusName, Value: strings.Join(u.status(), " ")},
-		{Name: ups.ChargeName, Value: fmt.Sprintf("%.0f", u.charge)},
-		{Name: ups.RuntimeName, Value: fmt.Sprintf("%.0f", u.charge/100*fullRuntime)},
+		{Name: ups.StatusName, Value: strings.Join(u.status(st), " ")},
+		{Name: ups.ChargeName, Value: fmt.Sprintf("%.0f", st.Charge*100)},
+		{Name: ups.RuntimeName, Value: fmt.Sprintf("%.0f", st.Runtime.Seconds())},
 	}, nil
 }
 
