@@ -45,6 +45,8 @@ func Driver() driver.Driver {
 const (
 	defaultOffDelay = 120 * time.Second
 	defaultOnDelay  = 30 * time.Second
+	// complainEvery is how often it is said that the outlet was not switched.
+	complainEvery = time.Minute
 	// patience is how long the real driver may be silent.
 	patience = 15 * time.Second
 )
@@ -62,6 +64,8 @@ type device struct {
 	onAt     time.Time
 	stayOff  bool
 	announce bool // the clone's own variables have to be told
+
+	complained time.Time // that the outlet was not switched
 }
 
 type settings struct {
@@ -194,7 +198,10 @@ func (d *device) switchTo(ctx context.Context, on bool) error {
 	}
 	if command != "" {
 		if err := d.up.Perform(ctx, drvsock.Request{Name: command}); err != nil {
-			d.log.Error("the outlet was not switched; trying again", "command", command, "error", err)
+			if now := time.Now(); now.Sub(d.complained) >= complainEvery {
+				d.complained = now
+				d.log.Error("the outlet was not switched; trying again every second", "command", command, "error", err)
+			}
 			retry := time.Now().Add(time.Second)
 			if on {
 				d.onAt = retry
@@ -204,6 +211,7 @@ func (d *device) switchTo(ctx context.Context, on bool) error {
 			return err
 		}
 	}
+	d.complained = time.Time{}
 	d.log.Warn("the outlet was switched", "on", on)
 	d.on = on
 	return nil

@@ -72,7 +72,7 @@ func (m *modes) open(ctx context.Context, v driver.Values, log *slog.Logger) (dr
 	case modeRepeater:
 		return openRepeater(ctx, v, log)
 	}
-	p := &player{source: source(v), loop: mode == modeLoop, log: log, values: make(map[string]*value), wake: make(chan struct{}, 1)}
+	p := &player{source: source(v), mode: mode, log: log, values: make(map[string]*value), wake: make(chan struct{}, 1)}
 	if err := p.load(); err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func source(v driver.Values) file {
 // A player is a recording that is being played. It is the device.
 type player struct {
 	source file
-	loop   bool
+	mode   string
 	log    *slog.Logger
 	rec    *recording
 	seen   fs.FileInfo // when rec was read
@@ -218,6 +218,7 @@ func (p *player) Poll(_ context.Context, d driver.Depth, u *driver.Update) error
 		return err
 	}
 	if d == driver.Init {
+		u.Set("driver.parameter.mode", p.mode)
 		u.Command("load.off")
 		u.Command(p.rec.commands...)
 		p.changed = true
@@ -251,7 +252,7 @@ func (p *player) play(now time.Time) error {
 		if err := p.load(); err != nil {
 			return err
 		}
-		if p.loop && p.next > 0 {
+		if p.mode == modeLoop && p.next > 0 {
 			p.next = 0
 			p.alarms = nil
 			p.changed = true

@@ -236,6 +236,7 @@ TIMER 4
 `)
 	synctest.Test(t, func(t *testing.T) {
 		s := play(t, path, func(c *driver.Config) { c.PollInterval = time.Minute })
+		want(t, s, "driver.parameter.mode", "dummy-loop")
 		begin := time.Now()
 		// One round takes 5 + 3 + 4 s, whatever the poll interval is.
 		for _, tt := range []struct {

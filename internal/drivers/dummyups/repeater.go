@@ -168,6 +168,7 @@ func (r *repeater) Poll(ctx context.Context, d driver.Depth, u *driver.Update) e
 		}
 	}
 	if d == driver.Init {
+		u.Set("driver.parameter.mode", modeRepeater)
 		commands, err := r.client.ListCommands(ctx, r.system.UPS)
 		if err != nil {
 			return r.explain(err)

@@ -93,6 +93,7 @@ func TestRepeaterMirrors(t *testing.T) {
 		c := newChain(t, chainDump, "")
 		for name, value := range map[string]string{
 			"ups.status": "OL", "ups.id": "first", "battery.charge": "80", "ups.model": "Dummy UPS", "driver.parameter.port": "src@host",
+			"driver.parameter.mode": "repeater",
 		} {
 			want(t, c.repeater, name, value)
 		}

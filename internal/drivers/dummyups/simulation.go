@@ -157,6 +157,7 @@ func (s *simulation) hang() {
 
 // identify says what kind of device this is and what can be done with it.
 func (d *simulated) identify(u *driver.Update) {
+	u.Set("driver.parameter.mode", modeSimulator)
 	u.Set("ups.mfr", "gonut")
 	u.Set("ups.model", "Simulator")
 	u.Set("ups.type", "line-interactive")

@@ -40,6 +40,7 @@ func simulate(t *testing.T, options map[string]string) *driver.Session {
 func TestSimulatorOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := simulate(t, nil)
+		want(t, s, "driver.parameter.mode", "simulator")
 		want(t, s, "ups.status", "OL")
 		want(t, s, "battery.charge", "100")
 		want(t, s, "battery.runtime", "3600")
