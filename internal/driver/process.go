@@ -286,7 +286,7 @@ func (p *process) killpower(ctx context.Context) error {
 
 // askKillpower lets the running driver cut the power.
 func (p *process) askKillpower(ctx context.Context) bool {
-	n, err := p.ask(ctx, askLimit, drvsock.Request{Set: true, Name: "driver.flag.allow_killpower", Value: "1", HasValue: true})
+	n, err := p.ask(ctx, endLimitKill, drvsock.Request{Set: true, Name: "driver.flag.allow_killpower", Value: "1", HasValue: true})
 	if err != nil || n != netproto.Handled {
 		return false
 	}

@@ -62,10 +62,7 @@ type modes struct {
 
 // open finds out what the port means.
 func (m *modes) open(ctx context.Context, v driver.Values, log *slog.Logger) (driver.Device, error) {
-	mode, err := chooseMode(v)
-	if err != nil {
-		return nil, err
-	}
+	mode := chooseMode(v, log)
 	switch mode {
 	case modeSimulator:
 		return m.openSimulation(v, log)
@@ -103,27 +100,29 @@ const (
 	modeMeta      = "meta" // C's word for a repeater with plans
 )
 
-func chooseMode(v driver.Values) (string, error) {
+// chooseMode returns the mode that is configured, or else the one that the port
+// tells. A word that is no mode is passed over, as in C.
+func chooseMode(v driver.Values, log *slog.Logger) string {
 	switch mode := v.Get("mode"); mode {
 	case modeOnce, modeLoop, modeSimulator, modeRepeater:
-		return mode, nil
+		return mode
 	case modeMeta:
-		return modeRepeater, nil
+		return modeRepeater
 	case "dummy": // what C's driver called its only mode before there were two
-		return modeLoop, nil
+		return modeLoop
 	case "":
 	default:
-		return "", driver.Configf("mode = %s: there are dummy-once, dummy-loop, repeater and simulator", mode)
+		log.Warn("there is no such mode; the port tells which one it is", "mode", mode, "known", "dummy-once, dummy-loop, repeater, simulator")
 	}
 	switch {
 	case v.Port == modeSimulator:
-		return modeSimulator, nil
+		return modeSimulator
 	case strings.Contains(v.Port, "@"):
-		return modeRepeater, nil
+		return modeRepeater
 	case strings.HasSuffix(v.Port, ".dev"), strings.HasPrefix(v.Port, recordingPrefix):
-		return modeOnce, nil
+		return modeOnce
 	}
-	return modeLoop, nil
+	return modeLoop
 }
 
 // A file is where a recording comes from.

@@ -345,7 +345,7 @@ func TestOpenErrors(t *testing.T) {
 	}{
 		{"/nowhere/x.dev", "", "read recording /nowhere/x.dev: no such file or directory", false},
 		{"recording:none", "", "recording:none", false},
-		{"x.dev", "dummy-twice", "dummy-loop", true},
+		{"x.dev", "dummy-twice", "read recording", false}, // a word that is no mode is passed over
 	}
 	for _, tt := range tests {
 		v := driver.Values{Port: tt.port, Set: map[string]string{}, ConfPath: "/nowhere"}
