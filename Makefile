@@ -26,7 +26,7 @@ peers := $(and $(shell command -v upsd),$(shell command -v upsc),$(shell command
 
 targets = linux/amd64 linux/arm linux/arm64 linux/mipsle linux/riscv64 windows/amd64 darwin/arm64 freebsd/amd64
 
-.PHONY: all build run test test-usb check unit cross fuzz bench install clean
+.PHONY: all build run test test-usb test-soak check unit cross fuzz bench install clean
 
 all: build
 
@@ -45,6 +45,12 @@ test: check unit fuzz cross
 EVENTS ?= 1000
 test-usb:
 	test/usb/run.sh -storm.events=$(EVENTS)
+
+# Driver processes are killed, stopped and wedged a thousand times, which takes about
+# twelve minutes; docs/reliability.md has the figures.
+SOAK ?= 1000
+test-soak:
+	$(GO) test -count=1 -timeout 60m -v ./test/soak -soak.faults=$(SOAK) -soak.limit=3s
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }

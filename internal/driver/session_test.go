@@ -245,13 +245,16 @@ type client struct {
 func (r *rig) dial() *client {
 	r.t.Helper()
 	c := &client{r.t, r.dialConn(), make(chan string, 1000)}
-	go func() {
-		defer close(c.lines)
-		for s := bufio.NewScanner(c.conn); s.Scan(); {
-			c.lines <- s.Text()
-		}
-	}()
+	go c.follow()
 	return c
+}
+
+// follow reads what is sent until the end.
+func (c *client) follow() {
+	defer close(c.lines)
+	for s := bufio.NewScanner(c.conn); s.Scan(); {
+		c.lines <- s.Text()
+	}
 }
 
 func (r *rig) dialConn() net.Conn {

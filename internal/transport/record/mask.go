@@ -69,12 +69,22 @@ func wide(s string) []byte {
 	return b
 }
 
-// Where texts of protocols say a serial number or a password.
-var (
-	serialQuoted = regexp.MustCompile(`(?i)serial[\w.]*"?[:\s]+<?"([^"]+)"`)
-	serialPlain  = regexp.MustCompile(`(?i)serial\w*\s*:\s*([^"\s<][^\r\n]*)`)
-	password     = regexp.MustCompile(`(?im)^(PASSWORD[ \t]+)[^\r\n]+`)
-)
+// patterns are where texts of protocols say a serial number or a password. Programs
+// that record nothing do not compile them.
+type patterns struct {
+	serials  []*regexp.Regexp
+	password *regexp.Regexp
+}
+
+func newPatterns() patterns {
+	return patterns{
+		serials: []*regexp.Regexp{
+			regexp.MustCompile(`(?i)serial[\w.]*"?[:\s]+<?"([^"]+)"`),
+			regexp.MustCompile(`(?i)serial\w*\s*:\s*([^"\s<][^\r\n]*)`),
+		},
+		password: regexp.MustCompile(`(?im)^(PASSWORD[ \t]+)[^\r\n]+`),
+	}
+}
 
 // mask returns what may be written of b. The caller holds mu.
 func (t *Tape) mask(b []byte) []byte {
@@ -84,7 +94,7 @@ func (t *Tape) mask(b []byte) []byte {
 	if !t.private {
 		b = t.maskSerials(b)
 	}
-	b = password.ReplaceAll(b, []byte("${1}"+Hidden))
+	b = t.password.ReplaceAll(b, []byte("${1}"+Hidden))
 	for _, s := range t.secrets {
 		replace := []byte(s.replace)
 		if s.replace == "" {
@@ -98,7 +108,7 @@ func (t *Tape) mask(b []byte) []byte {
 
 // maskSerials replaces what stands where a serial number does, and remembers it.
 func (t *Tape) maskSerials(b []byte) []byte {
-	for _, re := range []*regexp.Regexp{serialQuoted, serialPlain} {
+	for _, re := range t.serials {
 		for _, m := range re.FindAllSubmatchIndex(b, -1) {
 			text := bytes.TrimSpace(b[m[2]:m[3]])
 			if len(bytes.Trim(text, "0")) == 0 || string(text) == "N/A" {

@@ -24,6 +24,7 @@ type Tape struct {
 	playing *player // nil: recording
 	dial    DialFunc
 	private bool // serial numbers stay
+	patterns
 
 	mu       sync.Mutex // guards what follows
 	w        io.WriteCloser
@@ -59,7 +60,7 @@ func Create(path string, head *Recording, o Options, log *slog.Logger) (*Tape, e
 
 // NewTape begins a recording. w belongs to the Tape, which closes it.
 func NewTape(w io.WriteCloser, head *Recording, o Options, log *slog.Logger) *Tape {
-	t := &Tape{log: log, w: w, start: time.Now(), left: o.Limit, private: o.Private, last: make(map[string]Event), holding: true}
+	t := &Tape{log: log, w: w, start: time.Now(), left: o.Limit, private: o.Private, last: make(map[string]Event), holding: true, patterns: newPatterns()}
 	if t.left <= 0 {
 		t.left = DefaultLimit
 	}
@@ -265,7 +266,7 @@ func (r *Recording) Play(log *slog.Logger) (*Tape, error) {
 	if err := p.sort(); err != nil {
 		return nil, err
 	}
-	return &Tape{log: log, start: time.Now(), playing: p, private: true}, nil
+	return &Tape{log: log, start: time.Now(), playing: p, private: true, patterns: newPatterns()}, nil
 }
 
 // sort puts the events in the order in which they are asked for.
