@@ -154,6 +154,14 @@ func (p *process) becomeUser() error {
 		}
 		return err
 	}
+	if p.group != "" {
+		// Only a member of the group may give the socket to it.
+		gid, err := daemon.LookupGroup(p.group)
+		if err != nil {
+			return err
+		}
+		account.Groups = append(account.Groups, gid)
+	}
 	if p.chroot != "" {
 		if err := daemon.Chroot(p.chroot); err != nil {
 			return err

@@ -3,6 +3,7 @@ package interop
 import (
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -177,5 +178,49 @@ func TestStoppedDriverIsReplaced(t *testing.T) {
 	t.Logf("-k beside a stopped driver took %v", time.Since(begin).Round(time.Second))
 	if alive(pid) {
 		t.Error("the stopped driver still has the device")
+	}
+}
+
+// Started by root, a driver becomes the user of -u, and its socket is for the group of
+// -g, although the user is no member of it.
+func TestDriverBecomesItsUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become somebody else")
+	}
+	t.Parallel()
+	h := newHost(t, driverFiles(t, "ups.status: OL\n"))
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Skip(err)
+	}
+	games, err := user.LookupGroup("games")
+	if err != nil {
+		t.Skip(err)
+	}
+	uid, _ := strconv.Atoi(nobody.Uid)
+	gid, _ := strconv.Atoi(games.Gid)
+	for _, path := range []string{h.dir, filepath.Join(h.dir, "conf"), filepath.Join(h.dir, "state"), filepath.Join(h.dir, "conf", "ups.conf"), filepath.Join(h.dir, "conf", "rec.dev")} {
+		if err := os.Chown(path, uid, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := withSocket(ourProgram("dummy-ups", "-F", "-a", "rec", "-u", "nobody", "-g", "games"), "rec")
+	pr := h.start(p)
+	var st syscall.Stat_t
+	h.eventually("the socket is the group's", func() error {
+		if err := syscall.Stat(filepath.Join(h.dir, "state", "dummy-ups-rec"), &st); err != nil {
+			return err
+		}
+		if int(st.Gid) != gid || int(st.Uid) != uid || st.Mode&0o777 != 0o660 {
+			return errIs(fmt.Sprintf("of %d:%d, mode %o", st.Uid, st.Gid, st.Mode&0o777))
+		}
+		return nil
+	})
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pr.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("Uid:\t%d\t%d\t%d\t%d\n", uid, uid, uid, uid); !strings.Contains(string(status), want) {
+		t.Errorf("the process is not that of nobody:\n%s", status)
 	}
 }

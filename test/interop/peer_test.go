@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -90,6 +91,7 @@ var binary struct {
 func nutPath(t *testing.T) string {
 	t.Helper()
 	binary.once.Do(func() {
+		watchSources(t)
 		if binary.dir, binary.err = os.MkdirTemp("", "gonut"); binary.err != nil {
 			return
 		}
@@ -102,6 +104,23 @@ func nutPath(t *testing.T) string {
 		t.Fatalf("build our binary: %v", binary.err)
 	}
 	return filepath.Join(binary.dir, "nut")
+}
+
+// watchSources looks at all sources of our binary, so that a cached result of the
+// tests is not used when one of them has changed.
+func watchSources(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{"cmd", "internal", "upsclient"} {
+		err := filepath.WalkDir(filepath.Join("..", "..", dir), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // A program is one that a host can start or run.
