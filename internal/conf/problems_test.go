@@ -127,6 +127,7 @@ var badLines = []struct {
 		`4: MAXAGE wants a number and not "-1"; the line is ignored`,
 		`5: MAXAGE: "20s" is read as 20`,
 		`6: ignored after MAXAGE: "s"; text with blanks or '=' needs quotes`}},
+	{"upsd.conf", "COMPAT go.nut gonut\n", []string{`1: COMPAT knows go.nut and not "gonut"; the word is ignored`}},
 	{"upsd.conf", "TRACKINGDELAY never\nMAXCONN many\nMAXCONN 99999999999999999999\n", []string{
 		`1: TRACKINGDELAY wants a number and not "never"; the line is ignored`,
 		`2: MAXCONN wants a number and not "many"; the line is ignored`,

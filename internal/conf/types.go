@@ -51,6 +51,7 @@ type UPSD struct {
 	Listen               []Listen
 	MaxConn              int // 0: no limit of its own
 	MaxConnPerHost       int // clients from one address; 0: the built-in limit
+	CompatGoNUT          bool
 	CertFile             string
 	CertPath             string
 	CertIdentName        string

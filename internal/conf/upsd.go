@@ -67,6 +67,7 @@ func upsdDirectives() []directive[UPSD] {
 			}
 			return nil
 		}},
+		{name: "COMPAT", words: 2, set: compat},
 		{name: "DISABLE_WEAK_SSL", words: 2, most: 2, set: func(c *UPSD, l line) error {
 			l.boolean(&c.DisableWeakSSL)
 			return nil
@@ -171,6 +172,18 @@ func listen(c *UPSD, l line) error {
 		return l.fatal("LISTEN: there is no port %q; it is a number up to 65535, %s if left out", a.Port, netproto.Port)
 	}
 	c.Listen = append(c.Listen, a)
+	return nil
+}
+
+// compat reads which clients get answers of their own.
+func compat(c *UPSD, l line) error {
+	for _, w := range l.words[1:] {
+		if w != "go.nut" {
+			l.warn("COMPAT knows go.nut and not %q; the word is ignored", w)
+			continue
+		}
+		c.CompatGoNUT = true
+	}
 	return nil
 }
 

@@ -186,6 +186,7 @@ LISTEN host.example 0
 LISTEN /run/nut/upsd.sock
 MAXCONN 1024
 MAXCONNPERHOST 64
+COMPAT go.nut
 CERTFILE c.pem
 CERTPATH ca
 CERTIDENT "/CN=x" "pass word"
@@ -196,7 +197,7 @@ debug_min 3
 		MaxAge: 25 * time.Second, TrackingDelay: time.Minute, AllowNoDevice: true, AllowNotAllListeners: true,
 		StatePath: "/my run", DataPath: "/data",
 		Listen:  []Listen{{"127.0.0.1", "3493", 9}, {"::1", "4000", 10}, {"*", "nut", 11}, {"host.example", "0", 12}, {"/run/nut/upsd.sock", "3493", 13}},
-		MaxConn: 1024, MaxConnPerHost: 64,
+		MaxConn: 1024, MaxConnPerHost: 64, CompatGoNUT: true,
 		CertFile: "c.pem", CertPath: "ca", CertIdentName: "/CN=x", CertIdentPassword: "pass word",
 		CertRequest: 2, DisableWeakSSL: true, DebugMin: 3,
 	})

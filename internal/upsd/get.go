@@ -51,7 +51,7 @@ func (s *session) getNumLogins(r request, out []byte) ([]byte, netproto.Error) {
 	if d == nil {
 		return nil, netproto.ErrUnknownUPS
 	}
-	if err := d.available(); err != "" {
+	if err := d.available(); err != "" && s.takesErrors() {
 		return nil, err
 	}
 	out = appendWords(out, "NUMLOGINS", r.Bytes(2))

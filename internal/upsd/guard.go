@@ -2,6 +2,8 @@ package upsd
 
 import (
 	"errors"
+	"hash/maphash"
+	"maps"
 	"net"
 	"net/netip"
 	"sync"
@@ -13,9 +15,12 @@ const (
 	clientsPerHost = 256             // connections at a time, unless MAXCONNPERHOST says otherwise; for other hosts and for accounts on unix sockets
 	freeGuesses    = 10              // wrong passwords that cost nothing
 	guessForgiven  = 6 * time.Second // after which one of them is forgotten
-	guessSpacing   = time.Second     // between two looks at passwords of a host that has used them up
+	guessSpacing   = time.Second     // between two looks at passwords when they are used up
 	guessPatience  = 10 * time.Second
-	maxHosts       = 1 << 16 // hosts that are remembered
+	nameGroups     = 64              // see guessKey
+	freeRemarks    = 20              // lines in the log about what a host does wrong
+	remarkForgiven = 3 * time.Second // after which one of them is forgotten
+	maxRemembered  = 1 << 16         // entries
 )
 
 var errGuessing = errors.New("too many wrong passwords from this host")
@@ -45,20 +50,56 @@ func keyOf(conn net.Conn, p peer) hostKey {
 	return hostKey{addr: ip}
 }
 
-// A guard counts what hosts take. The zero value is ready for use.
+// A guessKey is whose wrong passwords are counted together: those that a host gives
+// for a group of user names. One client that is set up wrongly must not keep the
+// others of its host from logging in. Groups and not names, for there are any number
+// of names, and a name that is not in upsd.users must be treated like one that is.
+type guessKey struct {
+	host  hostKey
+	group uint64
+}
+
+// A guard counts what hosts take.
 type guard struct {
-	mu    sync.Mutex
-	hosts map[hostKey]*visits
+	mu      sync.Mutex
+	seed    maphash.Seed
+	hosts   map[hostKey]*visits
+	guesses map[guessKey]*guesses
 }
 
 // visits is what is known of one host.
 type visits struct {
-	open    int       // connections
-	told    bool      // that it has too many
-	wrong   float64   // wrong passwords that are not forgiven
-	at      time.Time // when wrong was right
-	next    time.Time // when its next password may be looked at
-	guesses int       // wrong passwords since it is remembered
+	open    int  // connections
+	told    bool // that it has too many
+	remarks bucket
+}
+
+// guesses is what is known of wrong passwords.
+type guesses struct {
+	wrong bucket    // those that are not forgiven
+	next  time.Time // when the next password may be looked at
+	all   int       // since they are remembered
+}
+
+// A bucket is filled by events and leaks with time.
+type bucket struct {
+	level float64
+	at    time.Time // when level was right
+}
+
+// leak takes off what time has forgiven, one event in each, and returns the rest.
+func (b *bucket) leak(now time.Time, each time.Duration) float64 {
+	b.level = max(0, b.level-float64(now.Sub(b.at))/float64(each))
+	b.at = now
+	return b.level
+}
+
+func newGuard() guard {
+	return guard{
+		seed:    maphash.MakeSeed(),
+		hosts:   make(map[hostKey]*visits),
+		guesses: make(map[guessKey]*guesses),
+	}
 }
 
 // enter counts a connection and reports whether the host may have it; told is
@@ -76,32 +117,45 @@ func (g *guard) enter(k hostKey, limit int) (ok, told bool) {
 }
 
 // leave is the opposite of enter.
-func (g *guard) leave(k hostKey) {
+func (g *guard) leave(k hostKey, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	v := g.visits(k)
 	v.open--
 	v.told = v.told && v.open > 0
-	if v.open <= 0 && v.guesses == 0 {
+	if v.open <= 0 && v.remarks.leak(now, remarkForgiven) == 0 {
 		delete(g.hosts, k)
 	}
 }
 
-// calm reports whether the passwords of a host may be looked at at once.
-func (g *guard) calm(k hostKey, now time.Time) bool {
+// remark reports whether to log one more thing that a host does wrong. last is true
+// for the last one before silence.
+func (g *guard) remark(k hostKey, now time.Time) (ok, last bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	v := g.hosts[k]
-	return v == nil || v.forgive(now) < freeGuesses
+	b := &g.visits(k).remarks
+	if b.leak(now, remarkForgiven) > freeRemarks-1 {
+		return false, false
+	}
+	b.level++
+	return true, b.level > freeRemarks-1
 }
 
-// wait returns how long a password of the host has to wait until it may be looked
-// at, and whether that is too long to wait at all.
-func (g *guard) wait(k hostKey, now time.Time) (d time.Duration, ok bool) {
+// calm reports whether a password may be looked at at once.
+func (g *guard) calm(k hostKey, user string, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	v := g.visits(k)
-	if v.forgive(now) < freeGuesses {
+	v := g.guesses[g.key(k, user)]
+	return v == nil || v.wrong.leak(now, guessForgiven) < freeGuesses
+}
+
+// wait returns how long a password has to wait until it may be looked at, and
+// whether that is too long to wait at all.
+func (g *guard) wait(k hostKey, user string, now time.Time) (d time.Duration, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	v := g.guesses[g.key(k, user)]
+	if v == nil || v.wrong.leak(now, guessForgiven) < freeGuesses {
 		return 0, true
 	}
 	if v.next.Before(now) {
@@ -115,20 +169,25 @@ func (g *guard) wait(k hostKey, now time.Time) (d time.Duration, ok bool) {
 }
 
 // mistaken counts a wrong password and returns how many there were.
-func (g *guard) mistaken(k hostKey, now time.Time) int {
+func (g *guard) mistaken(k hostKey, user string, now time.Time) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	v := g.visits(k)
-	v.wrong = min(v.forgive(now)+1, freeGuesses+1)
-	v.guesses++
-	return v.guesses
+	key := g.key(k, user)
+	v := g.guesses[key]
+	if v == nil {
+		if len(g.guesses) >= maxRemembered {
+			g.tidy(now)
+		}
+		v = &guesses{wrong: bucket{at: now}}
+		g.guesses[key] = v
+	}
+	v.wrong.level = min(v.wrong.leak(now, guessForgiven)+1, freeGuesses+1)
+	v.all++
+	return v.all
 }
 
-// forgive takes what time has forgiven off the count and returns the rest.
-func (v *visits) forgive(now time.Time) float64 {
-	v.wrong = max(0, v.wrong-float64(now.Sub(v.at))/float64(guessForgiven))
-	v.at = now
-	return v.wrong
+func (g *guard) key(k hostKey, user string) guessKey {
+	return guessKey{k, maphash.String(g.seed, user) % nameGroups}
 }
 
 // visits returns the entry of a host, a new one if there is none. The caller holds
@@ -137,22 +196,19 @@ func (g *guard) visits(k hostKey) *visits {
 	if v := g.hosts[k]; v != nil {
 		return v
 	}
-	if g.hosts == nil {
-		g.hosts = make(map[hostKey]*visits)
+	if len(g.hosts) >= maxRemembered {
+		maps.DeleteFunc(g.hosts, func(_ hostKey, v *visits) bool { return v.open <= 0 })
 	}
-	if len(g.hosts) >= maxHosts {
-		g.tidy()
-	}
-	v := &visits{at: time.Now()}
+	v := &visits{}
 	g.hosts[k] = v
 	return v
 }
 
-// tidy forgets the hosts that have no connection.
-func (g *guard) tidy() {
-	for k, v := range g.hosts {
-		if v.open <= 0 {
-			delete(g.hosts, k)
-		}
+// tidy forgets wrong passwords: those that are forgiven, or all if that is not
+// enough.
+func (g *guard) tidy(now time.Time) {
+	maps.DeleteFunc(g.guesses, func(_ guessKey, v *guesses) bool { return v.wrong.leak(now, guessForgiven) == 0 })
+	if len(g.guesses) >= maxRemembered {
+		clear(g.guesses)
 	}
 }

@@ -61,12 +61,12 @@ func (s *session) listOf(kind int, r request, out []byte) ([]byte, netproto.Erro
 	if d == nil {
 		return nil, netproto.ErrUnknownUPS
 	}
-	if err := d.available(); err != "" {
-		return nil, err
-	}
 	list := d.list(kind, r.Bytes(2))
 	if err := d.available(); err != "" {
-		return nil, err
+		if s.takesErrors() {
+			return nil, err
+		}
+		list = renderList(kind, r.Bytes(2), &ups.Snapshot{}, false)
 	}
 	return append(out, list...), ""
 }

@@ -40,7 +40,7 @@ func (s *session) setPassword(r request, out []byte) ([]byte, netproto.Error) {
 // A look that takes time has to wait until this turn is over.
 func (s *session) introduced(out []byte) []byte {
 	if s.hasUser && s.hasPass {
-		if !s.server.guard.calm(s.host, time.Now()) || !s.server.accounts.Load().quick(s.user, s.password) {
+		if !s.server.guard.calm(s.host, s.user, time.Now()) || !s.server.accounts.Load().quick(s.user, s.password) {
 			s.wants = wantProof
 			return out
 		}
@@ -52,7 +52,7 @@ func (s *session) introduced(out []byte) []byte {
 func (s *session) prove() {
 	s.account, s.proved = nil, nil // whoever the peer is, it has taken a name now
 	if s.who() == nil {
-		n := s.server.guard.mistaken(s.host, time.Now())
+		n := s.server.guard.mistaken(s.host, s.user, time.Now())
 		s.server.log.Warn("wrong user name or password", "client", s, "user", s.user, "times", n)
 	}
 }
@@ -60,7 +60,7 @@ func (s *session) prove() {
 // proveSlowly looks at a pair of name and password when it is the host's turn, and
 // answers.
 func (s *session) proveSlowly(ctx context.Context) error {
-	d, ok := s.server.guard.wait(s.host, time.Now())
+	d, ok := s.server.guard.wait(s.host, s.user, time.Now())
 	if !ok {
 		return errGuessing
 	}
@@ -91,7 +91,7 @@ func (s *session) identified() netproto.Error {
 	if a := s.host.addr; a.IsValid() {
 		full, _ := s.conn.RemoteAddr().(*net.TCPAddr)
 		if !s.server.access.current(s.server.log).Admits(full.AddrPort().Addr(), s.user) {
-			s.server.log.Info("kept out by hosts.allow and hosts.deny", "client", s, "user", s.user)
+			s.remark("kept out by hosts.allow and hosts.deny", "user", s.user)
 			return netproto.ErrAccessDenied
 		}
 	}
@@ -139,7 +139,7 @@ func (s *session) named(r request) (*device, netproto.Error) {
 
 func (s *session) logIn(r request, out []byte) ([]byte, netproto.Error) {
 	if r.Len() == 2 && s.login != nil {
-		s.server.log.Info("a client logged in twice", "client", s, "user", s.user, "ups", s.login.name)
+		s.remark("a client logged in twice", "user", s.user, "ups", s.login.name)
 		return nil, netproto.ErrAlreadyLoggedIn
 	}
 	d, err := s.named(r)
@@ -147,6 +147,9 @@ func (s *session) logIn(r request, out []byte) ([]byte, netproto.Error) {
 		return nil, err
 	}
 	if !s.may("LOGIN") {
+		// Clients like to go on as if nothing had happened, and the host is not
+		// waited for when it comes to the end.
+		s.remark("a client may not log in, so nothing will wait for its host; it needs \"upsmon primary\" or \"upsmon secondary\" in upsd.users, and the right password", "user", s.user, "ups", d.name)
 		return nil, netproto.ErrAccessDenied
 	}
 	d.login(s)

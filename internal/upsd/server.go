@@ -73,6 +73,7 @@ func New(c conf.UPSD, users conf.Users, log *slog.Logger) *Server {
 		log:      log,
 		epoch:    time.Now(),
 		key:      make([]byte, 32),
+		guard:    newGuard(),
 		room:     maxDescriptors(),
 		single:   runtime.NumCPU() == 1,
 		sessions: make(map[*session]struct{}),
@@ -292,7 +293,7 @@ func (s *Server) admit(conn net.Conn, door net.Listener) *session {
 	case !full:
 		s.crowded.Store(false)
 	case out == nil:
-		s.guard.leave(key)
+		s.guard.leave(key, time.Now())
 		return nil
 	default:
 		out.conn.Close()
@@ -337,7 +338,7 @@ func (s *Server) idlest() *session {
 
 // forget ends the bookkeeping for a session.
 func (s *Server) forget(sess *session) {
-	s.guard.leave(sess.host)
+	s.guard.leave(sess.host, time.Now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess)

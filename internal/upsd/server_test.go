@@ -84,11 +84,13 @@ type fakeDriver struct {
 	name string
 	dump string
 
-	mu    sync.Mutex
-	lines []string // requests other than PING and DUMPALL
-	pings int
-	mute  bool // no answer to PING
-	conn  net.Conn
+	mu     sync.Mutex
+	lines  []string // requests other than PING and DUMPALL
+	pings  int
+	mute   bool // no answer to PING
+	deaf   bool // reads nothing but the DUMPALL of a connection
+	refuse bool // no connection
+	conn   net.Conn
 }
 
 // run serves connections until ctx ends.
@@ -107,13 +109,16 @@ func (f *fakeDriver) run(ctx context.Context, t testing.TB) {
 		}
 		f.mu.Lock()
 		f.conn = c
+		refuse := f.refuse
 		f.mu.Unlock()
-		f.serve(c)
+		if !refuse {
+			f.serve(ctx, c)
+		}
 		c.Close()
 	}
 }
 
-func (f *fakeDriver) serve(c net.Conn) {
+func (f *fakeDriver) serve(ctx context.Context, c net.Conn) {
 	r := bufio.NewScanner(c)
 	for r.Scan() {
 		f.mu.Lock()
@@ -122,6 +127,16 @@ func (f *fakeDriver) serve(c net.Conn) {
 		switch line := r.Text(); line {
 		case "DUMPALL":
 			io.WriteString(c, f.dump)
+			f.mu.Lock()
+			deaf := f.deaf
+			f.mu.Unlock()
+			if deaf {
+				for time.Sleep(time.Second); ctx.Err() == nil; time.Sleep(time.Second) {
+					if _, err := io.WriteString(c, "PONG\n"); err != nil {
+						return
+					}
+				}
+			}
 		case "PING":
 			f.mu.Lock()
 			f.pings++
@@ -160,11 +175,30 @@ func (f *fakeDriver) set(change func()) {
 	change()
 }
 
+// A log is one that a test can read.
+type log struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *log) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
 // A world is a server with the devices of the vectors: fake, whose driver runs,
 // and Third, whose driver does not.
 type world struct {
 	t      testing.TB
 	net    *memnet.Network
+	log    *log
 	server *Server
 	driver *fakeDriver
 	ctx    context.Context
@@ -183,10 +217,10 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 }
 
 func newWorld(t testing.TB, c conf.UPSD) *world {
-	w := &world{t: t, net: &memnet.Network{}}
+	w := &world{t: t, net: &memnet.Network{}, log: &log{}}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.driver = &fakeDriver{net: w.net, name: "dummy-fake", dump: dump}
-	w.server = New(c, parseUsers(t, testUsers), slog.New(slog.DiscardHandler))
+	w.server = New(c, parseUsers(t, testUsers), slog.New(slog.NewTextHandler(w.log, nil)))
 	w.server.SetDevices([]Device{{Name: "fake", Driver: "dummy"}, {Name: "Third", Driver: "dummy", Desc: `a "third"`}})
 	w.wg.Go(func() { w.driver.run(w.ctx, t) })
 	synctest.Wait()
@@ -228,8 +262,10 @@ func (w *world) dial() *client {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return &client{w.t, c, bufio.NewReader(c)}
+	return w.client(c)
 }
+
+func (w *world) client(c net.Conn) *client { return &client{w.t, c, bufio.NewReader(c)} }
 
 // as returns a client that has given a name and password.
 func (w *world) as(user, password string) *client {

@@ -29,6 +29,7 @@ type session struct {
 	lex    words.Lexer
 	left   []byte // what came behind a request that has to wait
 
+	opening          opening
 	user, password   string
 	hasUser, hasPass bool
 	tracks           bool      // SET TRACKING ON was said
@@ -57,6 +58,34 @@ const (
 	wantProof        // a password that takes time to look at; the reply comes then
 	wantPush         // WATCH
 )
+
+// An opening is what a client's first requests tell of it.
+type opening uint8
+
+const (
+	openingNone  opening = iota // nothing was asked yet
+	openingVer                  // VER, and nothing more
+	openingGoNUT                // VER and then NETVER: the library go.nut
+	openingOther
+)
+
+// after returns the opening with one more request.
+func (o opening) after(verb []byte) opening {
+	switch {
+	case o == openingNone && string(verb) == "VER":
+		return openingVer
+	case o == openingVer && string(verb) == "NETVER":
+		return openingGoNUT
+	}
+	return openingOther
+}
+
+// takesErrors reports whether the client can bear an error in place of a list.
+// go.nut waits for the end of the list for ever, and with it Telegraf and others,
+// for one dead driver among many; COMPAT go.nut helps them.
+func (s *session) takesErrors() bool {
+	return s.opening != openingGoNUT || s.login != nil || !s.server.conf.Load().CompatGoNUT
+}
 
 // A verb is what to do with a request that begins with it.
 type verb struct {
@@ -114,7 +143,11 @@ func (s *session) do(r request, out []byte) []byte {
 		return netproto.AppendError(out, netproto.ErrUnknownCommand)
 	}
 	var up [16]byte
-	v, ok := verbOf(upper(up[:], r.Bytes(0)))
+	name := upper(up[:], r.Bytes(0))
+	if s.opening < openingGoNUT {
+		s.opening = s.opening.after(name)
+	}
+	v, ok := verbOf(name)
 	if !ok {
 		return netproto.AppendError(out, netproto.ErrUnknownCommand)
 	}
@@ -206,6 +239,19 @@ func (s *session) address() string {
 // LogValue is how a client is named in the log; it is made only for lines that are
 // written.
 func (s *session) LogValue() slog.Value { return slog.StringValue(s.address()) }
+
+// remark logs something that the client does wrong. Every host has so many lines
+// only, for one client must not fill a disk.
+func (s *session) remark(text string, args ...any) {
+	ok, last := s.server.guard.remark(s.host, time.Now())
+	if !ok {
+		return
+	}
+	s.server.log.Warn(text, append([]any{"client", s}, args...)...)
+	if last {
+		s.server.log.Warn("no more is said of this host for now", "client", s)
+	}
+}
 
 // run serves the client until it leaves, says nothing for too long or does not
 // read what it asked for.

@@ -80,7 +80,7 @@ func (s *session) encrypt(ctx context.Context) error {
 		return err
 	}
 	if err := t.HandshakeContext(ctx); err != nil {
-		s.server.log.Info("a client did not get as far as TLS", "client", s, "error", err)
+		s.remark("a client did not get as far as TLS", "error", err)
 		return err
 	}
 	if err := s.conn.SetDeadline(time.Time{}); err != nil {
