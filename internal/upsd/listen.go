@@ -178,10 +178,11 @@ func (f *Front) resolve(ctx context.Context, host string) ([]address, error) {
 }
 
 // notYet reports an error that time may heal: the address is not there, the name
-// is not known.
+// is not known or has no address of the family.
 func notYet(err error) bool {
 	var dns *net.DNSError
-	return errors.As(err, &dns) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
+	var none *net.AddrError
+	return errors.As(err, &dns) || errors.As(err, &none) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }
 
 // loopback reports the addresses that C forgives not to have; by their spelling.

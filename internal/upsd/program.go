@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -213,6 +214,7 @@ type unit struct {
 	pidFile string // empty: none
 
 	config atomic.Pointer[Config]
+	listen []conf.Listen // what was asked for at the start
 	server *Server
 }
 
@@ -277,6 +279,7 @@ func (u *unit) start(ctx context.Context) (*Front, error) {
 	if err != nil {
 		return nil, err
 	}
+	u.listen = main.Listen
 	if account != nil {
 		err = account.Become()
 	}
@@ -319,6 +322,9 @@ func (u *unit) apply(c *Config) {
 	if len(c.Devices) == 0 {
 		u.log.Logger().Warn("no devices in ups.conf")
 	}
+	if n, room := c.UPSD.MaxConn, u.server.MaxConn(); n > room && room > 0 {
+		u.log.Logger().Warn("MAXCONN is more than this process may have open; raise its limit (ulimit -n, LimitNOFILE)", "MAXCONN", n, "possible", room)
+	}
 }
 
 // attend does what signals ask for until ctx ends.
@@ -356,5 +362,10 @@ func (u *unit) reload() {
 	if c.UPSD.DebugMin >= 0 {
 		u.log.SetVerbosity(c.UPSD.DebugMin)
 	}
+	if !slices.EqualFunc(c.UPSD.Listen, u.listen, sameSpot) {
+		log.Warn("the LISTEN lines have changed; they count from the next start on")
+	}
 	u.apply(&c)
 }
+
+func sameSpot(a, b conf.Listen) bool { return a.Addr == b.Addr && a.Port == b.Port }

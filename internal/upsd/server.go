@@ -301,6 +301,9 @@ func (s *Server) admit(conn net.Conn, door net.Listener) *session {
 	return sess
 }
 
+// MaxConn returns the most that MAXCONN can be on this system, 0 if it is unknown.
+func (s *Server) MaxConn() int { return max(0, s.room-8) }
+
 // capacity returns how many clients there may be. As in C, MAXCONN counts drivers
 // and listeners too, and some descriptors are kept for other uses.
 func (s *Server) capacity(c *conf.UPSD) int {

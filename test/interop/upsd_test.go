@@ -227,7 +227,7 @@ func askLine(t *testing.T, c net.Conn, r *bufio.Reader, request string) string {
 }
 
 // withTLS makes certificates with our program and lets upsd use them.
-func withTLS(t *testing.T) *host {
+func withTLS(t *testing.T) (*host, *process) {
 	t.Helper()
 	h := newHost(t, upsdFiles())
 	if r := h.run(ourProgram("cert", "-dir", h.dir, "localhost")); r.code != 0 {
@@ -235,15 +235,15 @@ func withTLS(t *testing.T) *host {
 	}
 	h.write("upsd.conf", "LISTEN 127.0.0.1 @PORT@\nCERTFILE @DIR@/upsd.pem\n")
 	h.scriptedDriver("dummy-fake")
-	h.start(ourUPSD())
+	pr := h.start(ourUPSD())
 	h.await("fake", "ups.ro.num", "3")
-	return h
+	return h, pr
 }
 
 // C's upsc tries STARTTLS whenever the server offers it.
 func TestCClientsOverTLS(t *testing.T) {
 	cPath(t, "upsc")
-	h := withTLS(t)
+	h, _ := withTLS(t)
 	r := h.run(cProgram("upsc", h.system("fake"), "ups.test"))
 	if r.code != 0 || r.stdout != `abc "q" \ end`+"\n" {
 		t.Errorf("upsc: %+v", r)
@@ -258,7 +258,7 @@ func TestCClientsOverTLS(t *testing.T) {
 
 func TestCUPSMonOverTLS(t *testing.T) {
 	cPath(t, "upsmon")
-	h := withTLS(t)
+	h, _ := withTLS(t)
 	h.write("upsmon.conf", "MONITOR fake@127.0.0.1:@PORT@ 1 sec s slave\nMINSUPPLIES 1\nSHUTDOWNCMD true\nPOLLFREQ 1\nFORCESSL 1\nCERTVERIFY 0\nRUN_AS_USER root\n")
 	mon := h.start(cUPSMon())
 	h.eventually("C's upsmon is logged in", func() error {
@@ -284,7 +284,7 @@ func TestOpenSSLClient(t *testing.T) {
 	if err != nil {
 		missing(t, "openssl is not installed (apt-get install openssl)")
 	}
-	h := withTLS(t)
+	h, _ := withTLS(t)
 	for _, c := range []struct {
 		args []string
 		good bool
