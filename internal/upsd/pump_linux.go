@@ -54,7 +54,7 @@ type pump struct {
 	quick int       // short reads since began, if they follow each other quickly
 	began time.Time // of the first of them
 	alone int       // requests in a row that followed closely and had nobody's between them; less than 0 after vain waits
-	vain  int       // how far alone goes back after the next vain wait
+	vain  int       // how far alone went back after the last vain waits
 	done  bool
 	err   error
 }
@@ -106,11 +106,12 @@ func (p *pump) ready(fd int) bool {
 
 // A client that is the only one to ask, and asks again as soon as it has its answer,
 // is waited for without going to sleep: on an idle machine it takes longer to be
-// woken than to answer. The wait is short, and seldom if it was in vain.
+// woken than to answer. The wait is short, and becomes rare if one in four is
+// in vain, as it is where others need the processors.
 const (
 	closeBy     = 200 * time.Microsecond // between two requests that follow closely
 	aloneReads  = 16                     // of them in a row before the first wait
-	lingerTime  = 60 * time.Microsecond
+	lingerTime  = 100 * time.Microsecond
 	lingerReads = 8    // between two looks at the clock
 	vainMost    = 4096 // requests between two vain waits, at most
 )
@@ -138,12 +139,12 @@ func (p *pump) linger(fd int, in []byte) (n int, err error) {
 	for time.Since(p.s.server.epoch) < end {
 		for range lingerReads {
 			if n, err = readNow(fd, in); err != syscall.EAGAIN {
-				p.vain = 0
+				p.vain -= p.vain / 4
 				return n, err
 			}
 		}
 	}
-	p.vain = min(max(2*p.vain, 4*aloneReads), vainMost)
+	p.vain = min(max(2*p.vain, aloneReads), vainMost)
 	p.alone = -p.vain
 	return 0, syscall.EAGAIN
 }

@@ -78,7 +78,7 @@ func TestLingerInVain(t *testing.T) {
 	if _, err := syscall.Write(fds[1], []byte("NETVER\n")); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := p.linger(fds[0], buf[:]); n != 7 || err != nil || p.vain != 0 {
-		t.Errorf("linger() = %d, %v, vain %d; want 7 bytes and waits as in the beginning", n, err, p.vain)
+	if n, err := p.linger(fds[0], buf[:]); n != 7 || err != nil || p.vain >= vainMost {
+		t.Errorf("linger() = %d, %v, vain %d; want 7 bytes and fewer vain waits", n, err, p.vain)
 	}
 }
