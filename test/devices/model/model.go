@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -181,13 +180,8 @@ func limits(text string) (low, high int64, err error) {
 
 // build encodes the descriptor and the reports.
 func (m *Model) build() error {
-	e := encoder{physical: slices.ContainsFunc(m.fields, func(f field) bool { return f.physical != [2]int64{} })}
-	for _, f := range m.fields {
-		e.field(f)
-	}
-	e.closeTo(0)
-	m.Recording.Descriptor = e.items
-	desc, err := hid.Parse(e.items)
+	m.Recording.Descriptor = transport.EncodeDescriptor(m.layout())
+	desc, err := hid.Parse(m.Recording.Descriptor)
 	if err != nil {
 		return err
 	}
@@ -216,81 +210,24 @@ func (m *Model) build() error {
 	return nil
 }
 
-// An encoder writes a report descriptor.
-type encoder struct {
-	items    []byte
-	open     hid.Path // the collections that are open
-	physical bool     // some fields have physical limits; those that follow must not inherit them
-}
-
-func (e *encoder) item(tag byte, v int64, size int) {
-	code := map[int]byte{0: 0, 1: 1, 2: 2, 4: 3}[size]
-	e.items = append(e.items, tag|code)
-	for i := range size {
-		e.items = append(e.items, byte(v>>(8*i)))
-	}
-}
-
-// isIndex reports whether a node of a path is the number of a collection.
-func isIndex(u hid.Usage) bool { return u>>7 == 0x00FF0000>>7 }
-
-// closeTo ends collections until n nodes are open.
-func (e *encoder) closeTo(n int) {
-	for len(e.open) > n {
-		if !isIndex(e.open[len(e.open)-1]) {
-			e.item(0xC0, 0, 0)
+// layout puts the fields one behind the other.
+func (m *Model) layout() []transport.Field {
+	var fs []transport.Field
+	used := map[[2]byte]int{}
+	for _, f := range m.fields {
+		kind := transport.Feature
+		if f.kind == hid.Input {
+			kind = transport.Input
 		}
-		e.open = e.open[:len(e.open)-1]
-	}
-}
-
-// enter closes and opens collections until those of dir are open.
-func (e *encoder) enter(dir hid.Path) {
-	n := 0
-	for n < len(e.open) && n < len(dir) && e.open[n] == dir[n] {
-		n++
-	}
-	if n > 0 && n < len(dir) && isIndex(dir[n]) || n < len(e.open) && isIndex(e.open[n]) {
-		n-- // an index belongs to the collection before it
-	}
-	e.closeTo(n)
-	for ; n < len(dir); n++ {
-		e.item(0x08, int64(dir[n]), 4)
-		if n+1 < len(dir) && isIndex(dir[n+1]) {
-			e.item(0xA0, 0x80|int64(dir[n+1]&0x7F), 1)
-			e.open = append(e.open, dir[n], dir[n+1])
-			n++
-			continue
+		x := transport.Field{
+			Type: kind, Report: f.report, Offset: used[[2]byte{byte(kind), f.report}], Size: f.size, Flags: f.flags,
+			LogMin: f.min, LogMax: f.max, PhysMin: f.physical[0], PhysMax: f.physical[1], Unit: f.unit, Exponent: f.exponent,
 		}
-		e.item(0xA0, 1, 1)
-		e.open = append(e.open, dir[n])
+		for _, u := range f.path {
+			x.Path = append(x.Path, uint32(u))
+		}
+		used[[2]byte{byte(kind), f.report}] += f.size
+		fs = append(fs, x)
 	}
-}
-
-func (e *encoder) field(f field) {
-	if f.pad {
-		e.item(0x84, int64(f.report), 1)
-		e.item(0x74, int64(f.size), 1)
-		e.item(0x94, 1, 1)
-		e.item(0xB0, 1, 1)
-		return
-	}
-	e.enter(f.path[:len(f.path)-1])
-	e.item(0x84, int64(f.report), 1)
-	e.item(0x14, f.min, 4)
-	e.item(0x24, f.max, 4)
-	if e.physical {
-		e.item(0x34, f.physical[0], 4)
-		e.item(0x44, f.physical[1], 4)
-	}
-	e.item(0x64, int64(f.unit), 4)
-	e.item(0x54, int64(f.exponent&15), 1)
-	e.item(0x74, int64(f.size), 1)
-	e.item(0x94, 1, 1)
-	e.item(0x08, int64(f.path[len(f.path)-1]), 4)
-	tag := byte(0xB0)
-	if f.kind == hid.Input {
-		tag = 0x80
-	}
-	e.item(tag, int64(f.flags), 1)
+	return fs
 }
