@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"runtime"
@@ -84,29 +83,6 @@ func (s System) Open(d Device) (*Handle, error) {
 
 // Device returns what the handle was opened with.
 func (h *Handle) Device() Device { return h.device }
-
-// Explain adds the meaning of a system call's error to it, as one of this
-// package's errors. Others it returns as they are.
-func Explain(err error) error {
-	var meaning error
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ESHUTDOWN), errors.Is(err, unix.ENXIO):
-		meaning = ErrGone
-	case errors.Is(err, unix.EPIPE):
-		meaning = ErrStall
-	case errors.Is(err, unix.ETIMEDOUT):
-		meaning = ErrTimeout
-	case errors.Is(err, fs.ErrPermission):
-		meaning = ErrPermission
-	case errors.Is(err, unix.EBUSY):
-		meaning = ErrBusy
-	case errors.Is(err, unix.EOVERFLOW):
-		meaning = ErrOverflow
-	default:
-		return err
-	}
-	return fmt.Errorf("%w (%w)", meaning, err)
-}
 
 // do performs one ioctl that concerns the device as a whole. The kernel may wait
 // for the device, and locks it meanwhile.

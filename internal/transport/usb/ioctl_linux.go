@@ -96,21 +96,6 @@ func newUSBFSIoctls(l ioctlLayout) usbfsIoctls {
 	}
 }
 
-// Ioctl performs an ioctl on a descriptor and returns what the kernel did,
-// repeating what a signal interrupted.
-func Ioctl(fd, request uintptr, arg unsafe.Pointer) (int, error) {
-	for {
-		r, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, request, uintptr(arg))
-		switch errno {
-		case 0:
-			return int(r), nil
-		case unix.EINTR:
-		default:
-			return 0, errno
-		}
-	}
-}
-
 // ReadWriteIoctl returns the number of an ioctl on this architecture that moves
 // size bytes both ways.
 func ReadWriteIoctl(kind, nr byte, size int) uintptr {
