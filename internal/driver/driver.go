@@ -22,6 +22,7 @@ type Driver struct {
 	Description   string   // the banner's words, such as "Device simulation and repeater driver"
 	Aliases       []string // other values of "driver =" that mean this one
 	Options       []Option // what -x and ups.conf may say beyond the common ones
+	Note          string   // ends what -h prints; may be empty
 	// Open opens the device. An error is final for this attempt; the session
 	// tries again unless it wraps ErrConfig.
 	Open func(ctx context.Context, o Values, log *slog.Logger) (Device, error)

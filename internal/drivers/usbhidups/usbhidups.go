@@ -37,6 +37,7 @@ func With(opener func(log *slog.Logger) transport.Opener) driver.Driver {
 		Name: "usbhid-ups", Version: Version,
 		Description:      "Generic HID driver",
 		Options:          Options(),
+		Note:             transport.Note,
 		Open:             f.open,
 		FullEvery:        hidups.DefaultFullEvery,
 		Hotplug:          f.hotplug,

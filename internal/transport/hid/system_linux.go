@@ -10,6 +10,10 @@ import (
 	"gonut/internal/transport/usb"
 )
 
+// Note is what users of the transport have to know about it on this system: here
+// there is nothing.
+const Note = ""
+
 // rawPatience is how long a device that usbfs gave us before may be closed to us
 // until hidraw is taken instead: udevd opens new nodes to us a little later than
 // the kernel makes them.

@@ -8,6 +8,9 @@ import (
 	"log/slog"
 )
 
+// Note is what users of the transport have to know about it on this system.
+const Note = "HID devices cannot be reached on this system: " + missing + "."
+
 // A System is the Opener of the running system. HID devices of this one cannot be
 // reached: List and Open say why.
 type System struct{}

@@ -13,6 +13,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// Note is what users of the transport have to know about it on this system.
+const Note = "On Windows HID devices are reached through hid.dll. This was compiled and never tried\n" +
+	"with a device: please tell whether it works."
+
 // A System is the Opener of the running system. On Windows it opens the collections
 // of HID devices through hid.dll. It is compiled and was never run with a device.
 //
