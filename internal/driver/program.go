@@ -327,6 +327,9 @@ func (p *process) usage(w io.Writer) {
 		}
 		fmt.Fprintf(w, "  %-28s %s\n", name, o.Help)
 	}
+	if p.driver.Note != "" {
+		fmt.Fprintf(w, "\n%s\n", p.driver.Note)
+	}
 }
 
 // listOptions is -L.

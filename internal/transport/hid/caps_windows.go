@@ -23,8 +23,7 @@ type (
 	// of the least.
 	hidpRange struct {
 		usageMin, usageMax uint16
-		_                  [4]uint16
-		dataMin, dataMax   uint16
+		_                  [6]uint16
 	}
 	hidpHead struct {
 		usagePage uint16
@@ -58,11 +57,6 @@ type (
 		_                        [3]uint16
 		kind                     uint32 // in the lowest byte
 		_                        uintptr
-	}
-	hidpData struct {
-		index uint16
-		_     uint16
-		value uint32
 	}
 )
 
@@ -131,35 +125,76 @@ type layout struct {
 }
 
 func (l *layout) values(c hidpValue) {
-	l.each(c.hidpHead, c.hidpRange, func(f Field, index uint16) {
+	l.each(c.hidpHead, c.hidpRange, func(f Field, usage uint16) {
 		f.LogMin, f.LogMax = int64(c.logMin), int64(c.logMax)
 		f.PhysMin, f.PhysMax = int64(c.physMin), int64(c.physMax)
 		f.Unit, f.Exponent = c.unit, int(int8(c.exponent<<4))>>4
 		f.Size = int(c.size)
 		var ok bool
-		if c.count > 1 && c.isRange == 0 {
-			f.Offset, ok = l.findArray(c)
-		} else {
-			f.Offset, _, ok = l.find(c.report, index)
-		}
+		f.Offset, _, ok = l.probe(c.report, func(p []byte, ones bool) error {
+			if c.count > 1 && c.isRange == 0 {
+				return l.setArray(c, p, ones)
+			}
+			value := uintptr(0)
+			if ones {
+				value = 1<<32 - 1
+			}
+			return l.inNode(c.node, func(node uintptr) error {
+				return l.call(l.dll.setValue, l.kind, uintptr(c.usagePage), node, uintptr(usage), value, l.data, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+			})
+		})
 		if ok {
 			l.fields = append(l.fields, f)
 		}
 	})
 }
 
+// setArray sets all bits of a value that a report has several times, or none.
+func (l *layout) setArray(c hidpValue, p []byte, ones bool) error {
+	values := make([]byte, (int(c.size)*int(c.count)+7)/8)
+	for i := range values {
+		if ones {
+			values[i] = 0xff
+		}
+	}
+	return l.inNode(c.node, func(node uintptr) error {
+		return l.call(l.dll.setArray, l.kind, uintptr(c.usagePage), node, uintptr(c.usageMin), uintptr(unsafe.Pointer(&values[0])), uintptr(len(values)),
+			l.data, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+	})
+}
+
 func (l *layout) buttons(c hidpButton) {
-	l.each(c.hidpHead, c.hidpRange, func(f Field, index uint16) {
+	l.each(c.hidpHead, c.hidpRange, func(f Field, usage uint16) {
 		var ok bool
 		f.LogMax = 1
-		if f.Offset, f.Size, ok = l.find(c.report, index); ok {
+		f.Offset, f.Size, ok = l.probe(c.report, func(p []byte, ones bool) error {
+			if !ones {
+				return nil
+			}
+			return l.inNode(c.node, func(node uintptr) error {
+				one, n := usage, uint32(1)
+				return l.call(l.dll.setButtons, l.kind, uintptr(c.usagePage), node, uintptr(unsafe.Pointer(&one)), uintptr(unsafe.Pointer(&n)),
+					l.data, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+			})
+		})
+		if ok {
 			l.fields = append(l.fields, f)
 		}
 	})
 }
 
+// inNode calls set for a collection. To the system number 0 is any of them, and the
+// outermost has a number of its own, which older ones do not know.
+func (l *layout) inNode(node uint16, set func(node uintptr) error) error {
+	const outermost = 0xffff
+	if node == 0 && set(outermost) == nil {
+		return nil
+	}
+	return set(uintptr(node))
+}
+
 // each calls add for every usage of a range.
-func (l *layout) each(h hidpHead, r hidpRange, add func(f Field, index uint16)) {
+func (l *layout) each(h hidpHead, r hidpRange, add func(f Field, usage uint16)) {
 	last := r.usageMin
 	if h.isRange != 0 {
 		last = max(r.usageMax, r.usageMin)
@@ -167,7 +202,7 @@ func (l *layout) each(h hidpHead, r hidpRange, add func(f Field, index uint16)) 
 	types := [...]ReportType{Input, Output, Feature}
 	for u := uint32(r.usageMin); u <= uint32(last); u++ {
 		f := Field{Type: types[l.kind], Report: h.report, Flags: byte(h.flags), Path: append(l.path(h.node), uint32(h.usagePage)<<16|u)}
-		add(f, r.dataMin+uint16(u)-r.usageMin)
+		add(f, uint16(u))
 	}
 }
 
@@ -192,34 +227,8 @@ func (l *layout) path(node uint16) []uint32 {
 	return path
 }
 
-// find returns the bits of a report that a value is in: those that differ between
-// its least and its greatest.
-func (l *layout) find(report uint8, index uint16) (offset, size int, ok bool) {
-	return l.probe(report, func(p []byte, ones bool) error {
-		d, n := hidpData{index: index}, uint32(1)
-		if ones {
-			d.value = ^uint32(0)
-		}
-		return l.call(l.dll.setData, l.kind, uintptr(unsafe.Pointer(&d)), uintptr(unsafe.Pointer(&n)), l.data,
-			uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
-	})
-}
-
-// findArray is find for a value that a report has several times.
-func (l *layout) findArray(c hidpValue) (offset int, ok bool) {
-	offset, _, ok = l.probe(c.report, func(p []byte, ones bool) error {
-		values := make([]byte, (int(c.size)*int(c.count)+7)/8)
-		for i := range values {
-			if ones {
-				values[i] = 0xff
-			}
-		}
-		return l.call(l.dll.setArray, l.kind, uintptr(c.usagePage), uintptr(c.node), uintptr(c.usageMin),
-			uintptr(unsafe.Pointer(&values[0])), uintptr(len(values)), l.data, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
-	})
-	return offset, ok
-}
-
+// probe returns which bits of a report a field is in: those that differ between a
+// report with none of them and one with all.
 func (l *layout) probe(report uint8, set func(p []byte, ones bool) error) (offset, size int, ok bool) {
 	if l.length < 2 {
 		return 0, 0, false

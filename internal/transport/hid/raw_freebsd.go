@@ -16,8 +16,8 @@ import (
 
 // Note is what users of the transport have to know about it on this system.
 const Note = "On FreeBSD HID devices are reached through hidraw(4): load it and set\n" +
-	"hw.usb.usbhid.enable=1. This was compiled and never tried with a device: please tell\n" +
-	"whether it works."
+	"hw.usb.usbhid.enable=1. This was compiled and never run: please tell whether it\n" +
+	"works."
 
 // A System is the Opener of the running system. On FreeBSD it opens devices by
 // hidraw(4), which is there from FreeBSD 13 with hw.usb.usbhid.enable=1. It is

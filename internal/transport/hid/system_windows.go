@@ -14,11 +14,12 @@ import (
 )
 
 // Note is what users of the transport have to know about it on this system.
-const Note = "On Windows HID devices are reached through hid.dll. This was compiled and never tried\n" +
-	"with a device: please tell whether it works."
+const Note = "On Windows HID devices are reached through hid.dll. This was never tried\n" +
+	"with a UPS: please tell whether it works."
 
 // A System is the Opener of the running system. On Windows it opens the collections
-// of HID devices through hid.dll. It is compiled and was never run with a device.
+// of HID devices through hid.dll. It was run under Wine with the keyboard and the
+// mouse that Wine emulates, and never with a UPS.
 //
 // Windows does not tell the numbers of bus, device and port; what is a string's index
 // on the wire is one here too.
@@ -30,28 +31,71 @@ type System struct {
 // NewSystem returns the Opener of the running system.
 func NewSystem(log *slog.Logger) *System { return &System{newHIDDLL(), log} }
 
-// A hidDLL has the functions of hid.dll that are used.
+// A hidDLL has the functions of hid.dll and setupapi.dll that are used.
 type hidDLL struct {
 	attributes, manufacturer, product, serial, indexed *windows.LazyProc
 	preparsed, freePreparsed                           *windows.LazyProc
 	caps, valueCaps, buttonCaps, linkNodes             *windows.LazyProc
-	initialize, setData, setArray                      *windows.LazyProc
+	initialize, setValue, setArray, setButtons         *windows.LazyProc
+
+	devices, interfaces, detail, destroy *windows.LazyProc
 }
 
 func newHIDDLL() *hidDLL {
-	p := windows.NewLazySystemDLL("hid.dll").NewProc
+	p, setup := windows.NewLazySystemDLL("hid.dll").NewProc, windows.NewLazySystemDLL("setupapi.dll").NewProc
 	return &hidDLL{
 		attributes: p("HidD_GetAttributes"), manufacturer: p("HidD_GetManufacturerString"), product: p("HidD_GetProductString"),
 		serial: p("HidD_GetSerialNumberString"), indexed: p("HidD_GetIndexedString"),
 		preparsed: p("HidD_GetPreparsedData"), freePreparsed: p("HidD_FreePreparsedData"),
 		caps: p("HidP_GetCaps"), valueCaps: p("HidP_GetValueCaps"), buttonCaps: p("HidP_GetButtonCaps"), linkNodes: p("HidP_GetLinkCollectionNodes"),
-		initialize: p("HidP_InitializeReportForID"), setData: p("HidP_SetData"), setArray: p("HidP_SetUsageValueArray"),
+		initialize: p("HidP_InitializeReportForID"), setValue: p("HidP_SetUsageValue"), setButtons: p("HidP_SetUsages"), setArray: p("HidP_SetUsageValueArray"),
+		devices: setup("SetupDiGetClassDevsW"), interfaces: setup("SetupDiEnumDeviceInterfaces"),
+		detail: setup("SetupDiGetDeviceInterfaceDetailW"), destroy: setup("SetupDiDestroyDeviceInfoList"),
 	}
 }
 
 // interfaceClass is GUID_DEVINTERFACE_HID.
 func interfaceClass() *windows.GUID {
 	return &windows.GUID{Data1: 0x4d1e55b2, Data2: 0xf16f, Data3: 0x11cf, Data4: [8]byte{0x88, 0xcb, 0x00, 0x11, 0x11, 0x00, 0x00, 0x30}}
+}
+
+// paths returns the paths of all collections that are plugged in.
+func (d *hidDLL) paths() ([]string, error) {
+	const presentInterfaces = 0x02 | 0x10
+	set, _, err := d.devices.Call(uintptr(unsafe.Pointer(interfaceClass())), 0, 0, presentInterfaces)
+	if windows.Handle(set) == windows.InvalidHandle {
+		return nil, err
+	}
+	defer d.destroy.Call(set)
+	var paths []string
+	for i := uintptr(0); ; i++ {
+		one := struct {
+			size  uint32
+			class windows.GUID
+			_     uint32
+			_     uintptr
+		}{}
+		one.size = uint32(unsafe.Sizeof(one))
+		r, _, err := d.interfaces.Call(set, 0, uintptr(unsafe.Pointer(interfaceClass())), i, uintptr(unsafe.Pointer(&one)))
+		switch {
+		case errors.Is(err, windows.ERROR_NO_MORE_ITEMS) && r == 0:
+			return paths, nil
+		case r == 0:
+			return nil, err
+		}
+		// The size of the fixed part, as C counts it: packed for 32 bits only.
+		detail := struct {
+			size uint32
+			path [512]uint16
+		}{size: 6}
+		if unsafe.Sizeof(uintptr(0)) == 8 {
+			detail.size = 8
+		}
+		r, _, _ = d.detail.Call(set, uintptr(unsafe.Pointer(&one)), uintptr(unsafe.Pointer(&detail)), unsafe.Sizeof(detail), 0, 0)
+		if r != 0 {
+			paths = append(paths, windows.UTF16ToString(detail.path[:]))
+		}
+	}
 }
 
 // A collection is one top level collection of a device, which is what can be opened.
@@ -78,7 +122,7 @@ func (s *System) List(context.Context) ([]Info, error) {
 
 // collections returns what is plugged in, those about power first.
 func (s *System) collections() ([]collection, error) {
-	paths, err := windows.CM_Get_Device_Interface_List("", interfaceClass(), windows.CM_GET_DEVICE_INTERFACE_LIST_PRESENT)
+	paths, err := s.dll.paths()
 	if err != nil {
 		return nil, fmt.Errorf("list HID devices: %w", err)
 	}
