@@ -192,7 +192,7 @@ func (p *poller) poll() {
 			return
 		}
 	} else if p.wantsLogin() && !time.Now().Before(p.retryAt) {
-		p.login()
+		p.login(p.ctx)
 	}
 	st, err := p.read()
 	if err != nil {
@@ -330,15 +330,15 @@ func (p *poller) connect(ctx context.Context) error {
 			p.log.Warn("Certificate verification is disabled")
 		}
 	}
-	err = p.client.Username(p.ctx, p.conf.User)
+	err = p.client.Username(ctx, p.conf.User)
 	if err == nil {
-		err = p.client.Password(p.ctx, string(p.conf.Password))
+		err = p.client.Password(ctx, string(p.conf.Password))
 	}
 	if err != nil {
 		p.loginFailed(err)
 		return p.client.Err()
 	}
-	p.login()
+	p.login(ctx)
 	return p.client.Err()
 }
 
@@ -346,16 +346,16 @@ func (p *poller) wantsLogin() bool { return !p.loggedIn || p.conf.Primary && !p.
 
 // login asks for what is still missing: to be counted, and as a primary the right
 // to set FSD.
-func (p *poller) login() {
+func (p *poller) login(ctx context.Context) {
 	if !p.loggedIn {
-		if err := p.client.Login(p.ctx, p.system.UPS); err != nil {
+		if err := p.client.Login(ctx, p.system.UPS); err != nil {
 			p.loginFailed(fmt.Errorf("login as %q failed: %w", p.conf.User, err))
 			return
 		}
 		p.loggedIn = true
 	}
 	if p.conf.Primary && !p.primary {
-		if err := p.client.Primary(p.ctx, p.system.UPS); err != nil {
+		if err := p.client.Primary(ctx, p.system.UPS); err != nil {
 			p.loginFailed(fmt.Errorf("primary managerial privileges unavailable: %w", err))
 			return
 		}
@@ -378,7 +378,7 @@ func (p *poller) setFSD() error {
 		return err
 	}
 	if p.wantsLogin() {
-		p.login()
+		p.login(p.ctx)
 	}
 	return p.client.FSD(p.ctx, p.system.UPS)
 }

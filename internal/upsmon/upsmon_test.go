@@ -3,6 +3,7 @@ package upsmon
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -158,6 +159,37 @@ func TestHangingServerDelaysNobody(t *testing.T) {
 		at := w.now()
 		time.Sleep(11 * time.Second)
 		h.wantDown(at+5*time.Second, at+10*time.Second)
+	})
+}
+
+// A server that takes connections and says nothing, as one that is stopped, costs no
+// more than one that cannot be reached.
+func TestFSDWaitsForNoSilentServer(t *testing.T) {
+	inWorld(t, func(w *world) {
+		l, err := w.net.Listen(w.ctx, "tcp", "tar:3493")
+		if err != nil {
+			t.Fatal(err)
+		}
+		context.AfterFunc(w.ctx, func() { l.Close() })
+		w.wg.Go(func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go io.Copy(io.Discard, c)
+			}
+		})
+		for _, at := range []time.Duration{11, 12, 13, 14, 15, 16, 17, 18, 19, 20} {
+			h := w.start("host", "MONITOR x@tar 1 mon pw primary\n")
+			begin := w.now()
+			time.Sleep(at * time.Second)
+			h.d.FSD()
+			<-h.finished
+			if d := h.down() - begin - at*time.Second; d < 5*time.Second || d > 5*time.Second+fsdConnect+500*time.Millisecond {
+				t.Errorf("FSD at %ds: down after %s; want FINALDELAY and %s at most", at, d, fsdConnect)
+			}
+		}
 	})
 }
 
