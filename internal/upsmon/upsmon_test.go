@@ -635,7 +635,7 @@ func TestHookSeesReasons(t *testing.T) {
 			t.Errorf("Run() = %v; want nil", err)
 		}
 		all := strings.Join(seen, "\n")
-		for _, want := range []string{"set FSD ups@server (too-few)", "notify SHUTDOWN (every other host has logged out)", "exit 0 (the shutdown is requested)"} {
+		for _, want := range []string{"set FSD ups@server (too-few)", "notify SHUTDOWN (no other host is logged in any more)", "exit 0 (the shutdown is requested)"} {
 			if !strings.Contains(all, want) {
 				t.Errorf("actions lack %q:\n%s", want, all)
 			}

@@ -109,7 +109,11 @@ func (u *unit) timers(now time.Time) []string {
 		}
 	}
 	add("on battery", u.obSince)
-	add("on battery and low", u.oblbSince)
+	if u.promoted {
+		add("taken for low", u.oblbSince)
+	} else {
+		add("on battery and low", u.oblbSince)
+	}
 	add("off", u.offSince)
 	add("overloaded", u.overSince)
 	add("lost", u.lostSince)

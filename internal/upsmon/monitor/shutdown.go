@@ -73,7 +73,7 @@ func (m *Monitor) tell() {
 		m.notify(ShutdownHostSync, nil, "", fmt.Sprintf("%d other logins", others))
 	}
 	if answered == primaries && others == 0 {
-		m.leaveTelling("every other host has logged out")
+		m.leaveTelling("no other host is logged in any more")
 		return
 	}
 	if m.round == 0 || answered == primaries && !m.now.Before(m.askAt) {
