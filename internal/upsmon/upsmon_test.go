@@ -264,11 +264,32 @@ func TestLoginIsProven(t *testing.T) {
 				t.Errorf("%s: report = %+v, %t; want unprotected with %q", tt.name, r, ok, tt.want)
 			}
 		}
-		h := w.start("good", primary)
-		time.Sleep(time.Second)
-		if r, ok := h.d.Report(); !ok || !r.Protected() {
-			t.Errorf("report = %+v, %t; want protected", r, ok)
+		for _, line := range []string{primary, `MONITOR ups@server 1 "a b" "p\"= \\w" primary`} {
+			h := w.start("good", line)
+			time.Sleep(time.Second)
+			if r, ok := h.d.Report(); !ok || !r.Protected() {
+				t.Errorf("%s: report = %+v, %t; want protected", line, r, ok)
+			}
 		}
+	})
+}
+
+// A login that was refused is tried again on the connection that stands; NOLOGIN is told
+// once.
+func TestLoginIsTriedAgain(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL")
+		w.serve("late", u) // it refuses the first one
+		h := w.startWith("host", "MONITOR ups@late 1 mon pw primary\n", Deps{PollOnly: true})
+		time.Sleep(20 * time.Second)
+		if r, _ := h.d.Report(); r.Protected() || r.Units[0].Comm != "ok" {
+			t.Errorf("report after a refusal = %+v; want polled, but not protected", r)
+		}
+		time.Sleep(20 * time.Second)
+		if r, _ := h.d.Report(); !r.Protected() {
+			t.Errorf("report half a minute later = %+v; want protected", r)
+		}
+		h.wantHeard("NOLOGIN")
 	})
 }
 

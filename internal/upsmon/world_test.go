@@ -122,6 +122,7 @@ type world struct {
 	events []string // what happened to all hosts, in order
 }
 
+// users of every server. The last one needs quotes wherever it is named.
 const users = `
 [mon]
 	password = pw
@@ -131,6 +132,9 @@ const users = `
 	upsmon secondary
 [other]
 	password = pw
+"[a b]"
+	password = "p\"= \\w"
+	upsmon primary
 `
 
 func inWorld(t *testing.T, test func(*world)) {
@@ -178,8 +182,11 @@ func (w *world) serve(addr string, ds ...*driver) *server {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if strings.HasPrefix(addr, "old") {
-		l = deafListener{l}
+	switch {
+	case strings.HasPrefix(addr, "old"):
+		l = deafListener{Listener: l, word: "WATCH"}
+	case strings.HasPrefix(addr, "late"):
+		l = deafListener{Listener: l, word: "LOGIN", once: true}
 	}
 	srv := &server{s, cancel, make(chan struct{})}
 	var wg sync.WaitGroup
@@ -357,22 +364,33 @@ func (c *slowConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// A deafListener belongs to a server that does not know WATCH.
-type deafListener struct{ net.Listener }
+// A deafListener belongs to a server that does not know a word, or not at first.
+type deafListener struct {
+	net.Listener
+	word string
+	once bool // it knows it from the second time on
+}
 
 func (l deafListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &deafConn{Conn: c}, nil
+	return &deafConn{Conn: c, deafListener: l}, nil
 }
 
-// A deafConn reads another word in place of WATCH.
-type deafConn struct{ net.Conn }
+// A deafConn reads another word in place of the one that the server does not know.
+type deafConn struct {
+	net.Conn
+	deafListener
+	heard bool
+}
 
 func (c *deafConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	copy(p, bytes.Replace(p[:n], []byte("WATCH"), []byte("WITCH"), 1))
+	if !c.heard || !c.once {
+		c.heard = c.heard || bytes.Contains(p[:n], []byte(c.word))
+		copy(p, bytes.Replace(p[:n], []byte(c.word), []byte("OTHER"), 1))
+	}
 	return n, err
 }
