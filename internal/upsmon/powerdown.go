@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"gonut/internal/conf"
+	"gonut/internal/program"
 )
 
 // flagText is what a POWERDOWNFLAG file begins with. Anything else in the file
@@ -50,4 +53,36 @@ func clearFlag(path string) error {
 		return fmt.Errorf("clear power-down flag: %w", err)
 	}
 	return nil
+}
+
+// check does -K.
+func (p *process) check(c conf.UPSMon) error {
+	log := p.log.Logger()
+	set, err := false, error(nil)
+	if c.PowerDownFlag != "" {
+		set, err = checkFlag(c.PowerDownFlag)
+	}
+	if err != nil {
+		log.Error(err.Error())
+	}
+	if !set {
+		log.Error("Power down flag is not set")
+		return program.Exit(1)
+	}
+	log.Info("Power down flag is set")
+	return nil
+}
+
+// clearFlag removes the flag of the last shutdown and returns the path that may be
+// used for the next one.
+func (p *process) clearFlag(c conf.UPSMon) string {
+	if c.PowerDownFlag == "" {
+		return ""
+	}
+	err := clearFlag(c.PowerDownFlag)
+	if err == nil {
+		return c.PowerDownFlag
+	}
+	p.log.Logger().Error("the UPS will not be switched off after a shutdown: POWERDOWNFLAG is disabled", "err", err)
+	return ""
 }

@@ -1,0 +1,59 @@
+package upsmon
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"gonut/internal/conf"
+	"gonut/internal/upsmon/monitor"
+	"gonut/internal/upssched"
+)
+
+// advise tells what is missing in a configuration that works all the same.
+func (p *process) advise(c conf.UPSMon) {
+	if len(c.ShutdownCmd) == 0 {
+		hint := "!"
+		if c.MinSupplies == 0 {
+			hint = " (fine for a host that only watches)"
+		}
+		fmt.Fprintln(p.env.Stdout, "Warning: no shutdown command defined"+hint)
+	}
+	if len(c.NotifyCmd) == 0 {
+		hint := " (fine if syslog and terminals are enough)"
+		for _, f := range c.NotifyFlag {
+			if f&conf.NotifyExec != 0 {
+				hint = ", but NOTIFYFLAG asks for it!"
+			}
+		}
+		fmt.Fprintln(p.env.Stdout, "Warning: no notification command defined"+hint)
+	}
+	if c.PowerDownFlag == "" && monitor.Guards(c) {
+		p.adviseFlag(c)
+	}
+	p.adviseTimers(c)
+}
+
+func (p *process) adviseFlag(c conf.UPSMon) {
+	for _, m := range c.Monitors {
+		if m.Primary && m.PowerValue > 0 {
+			p.log.Logger().Warn("POWERDOWNFLAG is not set: the UPS is not switched off after a shutdown, so this host may stay off when mains returns early")
+			return
+		}
+	}
+	p.log.Logger().Info("POWERDOWNFLAG is not set; that is fine, since this host is the primary of no UPS that feeds it")
+}
+
+// adviseTimers tells what is wrong with the timers of upssched, if that is what
+// notifications run: a timer that nothing cancels shuts down after the power is back.
+func (p *process) adviseTimers(c conf.UPSMon) {
+	if len(c.NotifyCmd) == 0 || filepath.Base(c.NotifyCmd[0]) != "upssched" {
+		return
+	}
+	problems, err := upssched.Check(filepath.Join(filepath.Dir(p.file), "upssched.conf"), c)
+	for _, pr := range problems {
+		p.log.Logger().Warn(pr.String())
+	}
+	if err != nil {
+		p.log.Logger().Error("NOTIFYCMD is upssched, which will fail", "err", err)
+	}
+}

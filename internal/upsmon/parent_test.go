@@ -1,0 +1,151 @@
+package upsmon
+
+import (
+	"bytes"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gonut/internal/conf"
+	"gonut/internal/program"
+)
+
+func TestStaleFlagIsCleared(t *testing.T) {
+	tests := []struct {
+		content, path string
+		there         bool
+	}{
+		{"upsmon-shutdown-file", "flag", false},
+		{"somebody's file", "", true},
+		{"", "", true},
+	}
+	for _, tt := range tests {
+		s := newSite(t, "")
+		s.write(t, "flag", tt.content)
+		p := process{env: program.Env{Getenv: func(string) string { return "" }, Stderr: &s.stderr}}
+		p.log = quietLog(p.env)
+		want := ""
+		if tt.path != "" {
+			want = s.path(tt.path)
+		}
+		if got := p.clearFlag(conf.UPSMon{PowerDownFlag: s.path("flag")}); got != want {
+			t.Errorf("clearFlag(%q) = %q; want %q", tt.content, got, want)
+		}
+		if _, err := os.Stat(s.path("flag")); (err == nil) != tt.there {
+			t.Errorf("flag with %q: %v; want it there: %t", tt.content, err, tt.there)
+		}
+	}
+}
+
+func TestParent(t *testing.T) {
+	s := newSite(t, "")
+	stopped := 0
+	p := parent{flag: s.path("flag"), command: "echo x >>" + s.path("down"), stopping: func() { stopped++ }}
+	ended := make(chan struct{})
+	if err := p.serve(t.Context(), strings.NewReader(""), ended); err == nil || stopped != 0 {
+		t.Errorf("serve(nothing) = %v; want an error", err)
+	}
+	if err := p.serve(t.Context(), strings.NewReader("x"), ended); err == nil || !strings.Contains(err.Error(), "bogus") || stopped != 0 {
+		t.Errorf("serve(x) = %v; want an error", err)
+	}
+	if _, err := os.Stat(s.path("flag")); err == nil {
+		t.Error("there is a flag although nobody asked for a shutdown")
+	}
+	if err := p.serve(t.Context(), strings.NewReader("\x01"), ended); err != nil || stopped != 1 {
+		t.Errorf("serve(1) = %v; want nil", err)
+	}
+	if set, err := checkFlag(s.path("flag")); !set || err != nil {
+		t.Errorf("flag = %t, %v; want true", set, err)
+	}
+	if _, err := os.Stat(s.path("down")); err != nil {
+		t.Error(err)
+	}
+	p.linger = -1
+	close(ended)
+	if err := p.serve(t.Context(), strings.NewReader("\x01"), ended); err != nil {
+		t.Errorf("serve(1) with SHUTDOWNEXIT no = %v; want nil", err)
+	}
+	// A flag that cannot be written and a command that fails are told, and that is all.
+	var told error
+	p = parent{flag: s.path("no/such/folder"), command: "exit 3", stopping: func() {}, failed: func(err error) { told = err }}
+	if err := p.serve(t.Context(), strings.NewReader("\x01"), ended); err != nil {
+		t.Errorf("serve(1) = %v; want nil", err)
+	}
+	if told == nil || !strings.Contains(told.Error(), "power-down flag") || !strings.Contains(told.Error(), "exit status 3") {
+		t.Errorf("serve(1) told of %v; want two errors", told)
+	}
+	if err := (parent{}).Shutdown(t.Context(), true); err == nil || !strings.Contains(err.Error(), "none is configured") {
+		t.Errorf("Shutdown() without a command = %v; want an error", err)
+	}
+}
+
+// The privileged part stays so small that it can be read in a minute, and imports
+// nothing of this module and nothing that reaches the network.
+func TestParentIsSmall(t *testing.T) {
+	text, err := os.ReadFile("parent.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(text, []byte("\n")); n >= 100 {
+		t.Errorf("parent.go has %d lines; want less than 100", n)
+	}
+	f, err := parser.ParseFile(token.NewFileSet(), "parent.go", text, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range f.Imports {
+		if !slices.Contains([]string{`"context"`, `"errors"`, `"fmt"`, `"io"`, `"os"`, `"os/exec"`, `"path/filepath"`, `"time"`}, i.Path.Value) {
+			t.Errorf("parent.go imports %s", i.Path.Value)
+		}
+	}
+}
+
+// The folder of the flag may belong to the unprivileged part: neither a link nor a
+// pipe there makes root write elsewhere or wait for ever.
+func TestFlagIsReplaced(t *testing.T) {
+	s := newSite(t, "")
+	s.write(t, "precious", "precious")
+	if err := os.Symlink(s.path("precious"), s.path("flag")); err != nil {
+		t.Skip(err)
+	}
+	if err := writeFlag(s.path("flag")); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(s.path("precious")); err != nil || string(text) != "precious" {
+		t.Errorf("the file behind the link = %q, %v; want it untouched", text, err)
+	}
+	fi, err := os.Lstat(s.path("flag"))
+	if err != nil || !fi.Mode().IsRegular() || fi.Mode().Perm() != 0o644 {
+		t.Errorf("flag = %v, %v; want a file with mode 0644", fi, err)
+	}
+	if set, err := checkFlag(s.path("flag")); !set || err != nil {
+		t.Errorf("checkFlag() = %t, %v; want true", set, err)
+	}
+	left, err := filepath.Glob(s.path(".flag*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v; want nothing", left, err)
+	}
+}
+
+// The UPS of a host that only watches is not switched off.
+func TestWatcherHasNoFlag(t *testing.T) {
+	for _, tt := range []struct {
+		config, want string
+	}{
+		{"MONITOR a@h 1 u p secondary\nPOWERDOWNFLAG /x\n", "/x"},
+		{"MONITOR a@h 0 u p secondary\nMINSUPPLIES 0\nPOWERDOWNFLAG /x\n", ""},
+		{"MONITOR a@h 1 u p secondary\nMINSUPPLIES 0\nPOWERDOWNFLAG /x\n", ""},
+	} {
+		c, err := parse(t, tt.config).load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := newParent(c).flag; got != tt.want {
+			t.Errorf("flag of %q = %q; want %q", tt.config, got, tt.want)
+		}
+	}
+}
