@@ -31,10 +31,10 @@ func (p *poller) listen() {
 			p.log.Log(p.ctx, daemon.Debug(1), "no changes are told for now", "err", err)
 			select {
 			case <-p.ctx.Done():
+				return
+			case <-p.connected: // the server is there again
 			case <-time.After(pushRetry):
-				continue
 			}
-			break
 		}
 	}
 }

@@ -176,3 +176,20 @@ func TestTimeToShutdown(t *testing.T) {
 		})
 	}
 }
+
+// Changes are told again as soon as a server that restarted is reached again.
+func TestPushAfterRestart(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL")
+		s := w.serve("server", u)
+		h := w.start("host", primary+"POLLFREQ 60\nPOLLFREQALERT 60\n")
+		time.Sleep(time.Minute)
+		s.stop()
+		w.serve("server", u)
+		time.Sleep(5*time.Second + 10*time.Millisecond) // a lost server is tried every 5 s
+		at := w.now()
+		u.status("OB LB")
+		<-h.finished
+		h.wantDown(at+5*time.Second, at+5*time.Second+100*time.Millisecond)
+	})
+}
