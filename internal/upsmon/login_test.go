@@ -23,7 +23,7 @@ func TestLoginIsProven(t *testing.T) {
 				t.Errorf("%s: report = %+v, %t; want unprotected with %q", tt.name, r, ok, tt.want)
 			}
 		}
-		for _, line := range []string{primary, `MONITOR ups@server 1 "a b" "p\"= \\w" primary`} {
+		for _, line := range []string{primary, "MONITOR ups@server 1 \"a b\" \"p\\\"= \\\\w\" primary\nSHUTDOWNCMD halt\n"} {
 			h := w.start("good", line)
 			time.Sleep(time.Second)
 			if r, ok := h.d.Report(); !ok || !r.Protected() {
@@ -39,7 +39,7 @@ func TestLoginIsTriedAgain(t *testing.T) {
 	inWorld(t, func(w *world) {
 		u := newDriver("ups", "OL")
 		w.serve("late", u) // it refuses the first one
-		h := w.startWith("host", "MONITOR ups@late 1 mon pw primary\n", Deps{PollOnly: true})
+		h := w.startWith("host", "MONITOR ups@late 1 mon pw primary\nSHUTDOWNCMD halt\n", Deps{PollOnly: true})
 		time.Sleep(20 * time.Second)
 		if r, _ := h.d.Report(); r.Protected() || r.Units[0].Comm != "ok" {
 			t.Errorf("report after a refusal = %+v; want polled, but not protected", r)

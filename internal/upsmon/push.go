@@ -29,6 +29,7 @@ func (p *poller) listen() {
 				break
 			}
 			p.log.Log(p.ctx, daemon.Debug(1), "no changes are told for now", "err", err)
+			p.give(func(o *orders) { o.poll = true }) // perhaps it was not only this connection
 			select {
 			case <-p.ctx.Done():
 				return

@@ -1,6 +1,8 @@
 package upsmon
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -40,10 +42,10 @@ func TestReloadChangesTheNextLogin(t *testing.T) {
 		u := newDriver("ups", "OL")
 		w.serve("server", u)
 		next := parse(t, primary)
-		h := w.startWith("host", "MONITOR ups@server 1 sec pw secondary\n", Deps{Reload: next.load})
-		q := w.startWith("former primary", primary, Deps{Reload: parse(t, "MONITOR ups@server 1 sec pw secondary\n").load})
+		h := w.startWith("host", secondary, Deps{Reload: next.load})
+		q := w.startWith("former primary", primary, Deps{Reload: parse(t, secondary).load})
 		time.Sleep(time.Second)
-		next.text = "MONITOR ups@server 1 other pw secondary\n" // who may not log in
+		next.text = "MONITOR ups@server 1 other pw secondary\nSHUTDOWNCMD halt\n" // who may not log in
 		for _, h := range []*host{h, q} {
 			h.d.Reload()
 			time.Sleep(time.Second)
@@ -60,6 +62,39 @@ func TestReloadChangesTheNextLogin(t *testing.T) {
 		}
 		if r, _ := q.d.Report(); !r.Protected() || r.Units[0].Primary {
 			t.Errorf("report of the former primary = %+v; want a secondary that is logged in", r)
+		}
+	})
+}
+
+// What keeps a host from being protected is told, each thing by its name.
+func TestReportTellsWhatIsMissing(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.serve("server", newDriver("ups", "OL"), newDriver("v", "OL"))
+		gone := make(chan struct{})
+		close(gone)
+		h := w.startWith("host", "MONITOR ups@server 1 sec pw primary\nMONITOR ups@nowhere 1 sec pw secondary\n"+
+			"MONITOR x@server 0 sec pw secondary\nMONITOR v@server 1 sec wrong secondary\n", Deps{ParentGone: gone})
+		time.Sleep(time.Minute)
+		r, _ := h.d.Report()
+		want := []string{
+			"there is no SHUTDOWNCMD: this host stays up until the power is gone",
+			"the privileged part has ended: nothing can shut this host down, restart upsmon",
+			"ups@server does not grant this host the role of a primary, so it cannot set FSD",
+			"ups@nowhere is not reached",
+			"v@server does not count this host as logged in, so its primary will not wait for it",
+		}
+		if !slices.Equal(r.Problems, want) {
+			t.Errorf("Problems = %q; want %q", r.Problems, want)
+		}
+		var text strings.Builder
+		r.Print(&text)
+		if n := strings.Count(text.String(), "\nNOT PROTECTED: "); n != len(want) {
+			t.Errorf("Print() says %d times that this host is not protected; want %d:\n%s", n, len(want), &text)
+		}
+		only := w.start("watcher", "MONITOR ups@nowhere 1 sec pw secondary\nMINSUPPLIES 0\n")
+		time.Sleep(time.Minute)
+		if r, _ := only.d.Report(); len(r.Problems) != 1 {
+			t.Errorf("Problems of a watcher = %q; want that it does not reach its UPS", r.Problems)
 		}
 	})
 }

@@ -16,24 +16,44 @@ type Report struct {
 	Supplies int // the power values of those UPSes that are not critical
 	Needed   int // MINSUPPLIES
 	Units    []monitor.UnitView
+	Problems []string // why this host is not protected; none: it is
 }
 
 func (l *loop) report(now time.Time) Report {
-	return Report{
+	r := Report{
 		Phase: l.m.Phase().String(), Supplies: l.m.Supplies(now), Needed: l.m.Conf().MinSupplies, Units: l.m.Units(now),
 	}
+	if c := l.m.Conf(); monitor.Guards(c) && len(c.ShutdownCmd) == 0 {
+		r.Problems = append(r.Problems, "there is no SHUTDOWNCMD: this host stays up until the power is gone")
+	}
+	if l.orphan {
+		r.Problems = append(r.Problems, "the privileged part has ended: nothing can shut this host down, restart upsmon")
+	}
+	for _, u := range r.Units {
+		if p := unprotected(u); u.PowerValue > 0 && p != "" {
+			r.Problems = append(r.Problems, u.UPS+" "+p)
+		}
+	}
+	return r
+}
+
+// unprotected says what is missing of the protection by a UPS that feeds this host.
+func unprotected(u monitor.UnitView) string {
+	switch {
+	case u.Comm != "ok":
+		return "is not reached"
+	case !u.LoggedIn:
+		return "does not count this host as logged in, so its primary will not wait for it"
+	case u.Role == "primary" && !u.Primary:
+		return "does not grant this host the role of a primary, so it cannot set FSD"
+	}
+	return ""
 }
 
 // Protected reports whether this host is as safe as its configuration wants it:
-// each UPS that feeds it is reached and this host is logged in with its role.
-func (r Report) Protected() bool {
-	for _, u := range r.Units {
-		if u.PowerValue > 0 && (u.Comm != "ok" || !u.LoggedIn || u.Role == "primary" && !u.Primary) {
-			return false
-		}
-	}
-	return true
-}
+// each UPS that feeds it is reached, this host is logged in with its role, and it can
+// be shut down.
+func (r Report) Protected() bool { return len(r.Problems) == 0 }
 
 // Print writes the report for people.
 func (r Report) Print(w io.Writer) {
@@ -53,8 +73,11 @@ func (r Report) Print(w io.Writer) {
 		}
 		row("at OB LB now", "%s", u.IfLow)
 	}
-	if !r.Protected() {
-		fmt.Fprintln(w, "\nNOT PROTECTED: see the lines reachable and login above")
+	for i, p := range r.Problems {
+		if i == 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "NOT PROTECTED: %s\n", p)
 	}
 }
 

@@ -157,6 +157,7 @@ type loop struct {
 	loading bool // the configuration is being read
 	again   bool // and has to be read once more after that
 	every   time.Duration
+	orphan  bool      // the privileged part has ended
 	goodbye bool      // log out from servers at the end
 	asleep  bool      // the system sleeps, and said so
 	since   time.Time // when it said so
@@ -296,6 +297,7 @@ func (l *loop) reloaded(c loaded) {
 
 // parentGone says so now and again, for as long as nobody restarts upsmon.
 func (l *loop) parentGone() <-chan struct{} {
+	l.orphan = true
 	l.step(monitor.ParentGone{})
 	again := make(chan struct{})
 	l.wg.Go(func() {

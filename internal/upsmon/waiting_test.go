@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gonut/internal/conf"
@@ -183,8 +184,10 @@ func TestPushAfterRestart(t *testing.T) {
 		u := newDriver("ups", "OL")
 		s := w.serve("server", u)
 		h := w.start("host", primary+"POLLFREQ 60\nPOLLFREQALERT 60\n")
-		time.Sleep(time.Minute)
+		time.Sleep(61 * time.Second)
 		s.stop()
+		synctest.Wait()
+		h.wantHeard("COMMBAD") // it does not take until the next poll
 		w.serve("server", u)
 		time.Sleep(5*time.Second + 10*time.Millisecond) // a lost server is tried every 5 s
 		at := w.now()

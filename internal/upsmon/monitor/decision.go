@@ -178,7 +178,10 @@ func (m *Monitor) plan() []string {
 			fmt.Sprintf("wait until all other hosts have logged out, %s (HOSTSYNC) at most", wait(m.conf.HostSync)))
 	}
 	last := "SHUTDOWNCMD"
-	if Guards(m.conf) && m.conf.PowerDownFlag != "" {
+	switch {
+	case len(m.conf.ShutdownCmd) == 0:
+		last = "nothing, for there is no SHUTDOWNCMD"
+	case Guards(m.conf) && m.conf.PowerDownFlag != "":
 		last = "POWERDOWNFLAG and SHUTDOWNCMD"
 	}
 	if m.conf.FinalDelay > 0 {

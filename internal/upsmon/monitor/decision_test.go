@@ -46,7 +46,7 @@ func TestIfLow(t *testing.T) {
 		{"MONITOR a@h 1 u p primary\nMINSUPPLIES 0\n", "a@h=OL", "notify only: this host only watches", false},
 	}
 	for _, tt := range tests {
-		m, now := watching(t, tt.config, strings.Fields(tt.readings)...)
+		m, now := watching(t, tt.config+"SHUTDOWNCMD halt\n", strings.Fields(tt.readings)...)
 		if got := m.Units(now)[0].IfLow; got != tt.want {
 			t.Errorf("%q with %s: IfLow = %q; want %q", tt.config, tt.readings, got, tt.want)
 		}
@@ -58,7 +58,11 @@ func TestIfLow(t *testing.T) {
 			t.Errorf("%q with %s: a shutdown at OB LB = %t; want %t", tt.config, tt.readings, got, tt.shutdown)
 		}
 	}
-	m, now := watching(t, "MONITOR a@h 1 u p primary\n", "a@h=FSD")
+	m, now := watching(t, "MONITOR a@h 1 u p primary\n", "a@h=OL")
+	if got := m.Units(now)[0].IfLow; !strings.HasSuffix(got, "then nothing, for there is no SHUTDOWNCMD") {
+		t.Errorf("IfLow without a command = %q; want it to say so", got)
+	}
+	m, now = watching(t, "MONITOR a@h 1 u p primary\n", "a@h=FSD")
 	if got := m.Units(now)[0].IfLow; got != "the shutdown is under way" {
 		t.Errorf("IfLow in a shutdown = %q; want that it is under way", got)
 	}
@@ -66,7 +70,7 @@ func TestIfLow(t *testing.T) {
 
 // The record of a decision tells what led to it, with times, and what follows.
 func TestDecisionTellsTheStory(t *testing.T) {
-	m, now := watching(t, "MONITOR a@h 1 u p primary\nMONITOR b@h 1 u p primary\n", "a@h=OL", "b@h=OL")
+	m, now := watching(t, "MONITOR a@h 1 u p primary\nMONITOR b@h 1 u p primary\nSHUTDOWNCMD halt\n", "a@h=OL", "b@h=OL")
 	for i := range 30 {
 		m.Step(now.Add(time.Duration(i)*time.Minute), Status{UPS: "a@h", Status: []string{"OB", "OL"}[i%2]})
 	}
