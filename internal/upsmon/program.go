@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"os/exec"
 	"sync"
 	"time"
 
@@ -225,7 +227,7 @@ func (p *process) deps(c conf.UPSMon, s Shutdowner) Deps {
 	return Deps{
 		Dial:           p.dial,
 		ConnectTimeout: p.opts.timeout,
-		Notifiers:      notifiers(),
+		Notifiers:      notifiers(p.log.Logger()),
 		Shutdowner:     s,
 		Record:         func(r monitor.Decision) error { return keep(p.paths, r) },
 		Reload:         p.reload(c),
@@ -263,10 +265,15 @@ func obey(ctx context.Context, d *Daemon, s *daemon.Signals) {
 	}
 }
 
-func notifiers() []Notifier {
+// notifiers are what delivers notifications on this host.
+func notifiers(log *slog.Logger) []Notifier {
 	var ns []Notifier
 	if wallProgram != "" {
-		ns = append(ns, WallNotifier{wallProgram})
+		if _, err := exec.LookPath(wallProgram); err == nil {
+			ns = append(ns, WallNotifier{wallProgram})
+		} else {
+			log.Info("nothing is written to terminals", "err", err)
+		}
 	}
 	return append(ns, ExecNotifier{})
 }

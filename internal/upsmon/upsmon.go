@@ -376,6 +376,10 @@ func (l *loop) do(a monitor.Action) {
 	case monitor.Log:
 		l.logAction(a)
 	case monitor.Decide:
+		l.wg.Go(func() { // a manager that hangs may take a second
+			l.deps.Service.Stopping("shutting down this host")
+			l.deps.Service.Extend(-1)
+		})
 		l.record(a.Decision)
 	case monitor.Shutdown:
 		l.shutDown(a)
@@ -444,8 +448,6 @@ func (l *loop) record(d monitor.Decision) {
 // shutDown asks for the shutdown of this host. It may take long, so the loop goes
 // on meanwhile.
 func (l *loop) shutDown(a monitor.Shutdown) {
-	l.deps.Service.Stopping("shutting down this host")
-	l.deps.Service.Extend(-1)
 	l.asked = true
 	if l.deps.Shutdowner == nil {
 		l.log.Warn("shutdown requested, but nobody is there to do it")

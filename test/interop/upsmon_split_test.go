@@ -230,9 +230,9 @@ func TestUPSMonTellsTheServiceManager(t *testing.T) {
 	heard("RELOADING=1")
 	heard("READY=1")
 	h.run(ourProgram("upsmon", "-c", "fsd"))
-	heard("WATCHDOG=1") // FINALDELAY does not keep it from that
 	heard("STOPPING=1")
 	heard("EXTEND_TIMEOUT_USEC=infinity")
+	heard("WATCHDOG=1") // FINALDELAY does not keep it from that
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("upsmon ended with %v; want nil", err)
 	}
