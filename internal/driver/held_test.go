@@ -29,7 +29,7 @@ func TestShortLossIsNotStale(t *testing.T) {
 		b.set(func() { b.pollErr, b.openErr = driver.ErrGone, errors.New("no such device") })
 		time.Sleep(5 * time.Second)
 		r.want("driver.state", "reconnect.trying")
-		r.want(ageName, "3")
+		r.want(ageName, "4")
 		b.set(func() { b.pollErr, b.openErr = nil, nil })
 		time.Sleep(turn)
 		r.want("driver.state", "quiet")

@@ -18,8 +18,11 @@ import (
 
 // What the session allows itself and its device.
 const (
-	// reopenDelay is the longest pause between two attempts to open a device.
+	// reopenDelay is the longest pause between two attempts to open a device, and
+	// reopenSoon that between the first reopenTries ones.
 	reopenDelay = 2 * time.Second
+	reopenSoon  = time.Second
+	reopenTries = 60
 	// staleAfter is how long a poll may take before its data are called stale. C's
 	// upsd would do it at about the same time for want of a PONG.
 	staleAfter = 12 * time.Second
@@ -475,7 +478,11 @@ func (l *loop) lose(err error) {
 	}
 	l.tries++
 	// The first attempts come quickly: most losses are short.
-	l.nextOpen = time.Now().Add(min(reopenDelay, 250*time.Millisecond<<min(l.tries-1, 8)))
+	pause := reopenSoon
+	if l.tries > reopenTries {
+		pause = reopenDelay
+	}
+	l.nextOpen = time.Now().Add(min(pause, 250*time.Millisecond<<min(l.tries-1, 8)))
 	l.complain("device lost, trying to open it again", err)
 	if n := l.config.ReportEvery; n > 0 && l.tries%n == 0 {
 		l.log.Warn("device is still lost", "tries", l.tries, "error", err)

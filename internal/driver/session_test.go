@@ -451,8 +451,12 @@ func TestSessionReopensWhenDeviceIsGone(t *testing.T) {
 		r.wantStale(true)
 		r.want("driver.state", "reconnect.trying")
 		r.want("ups.status", "OL") // held, but stale
-		if n := ups.Atoi(r.State().Value("driver.reconnect_count")); n < 4 || n > 8 {
-			t.Errorf("tries in 8 s = %d; want one each 2 s and a few more in the beginning", n)
+		if n := ups.Atoi(r.State().Value("driver.reconnect_count")); n < 9 || n > 11 {
+			t.Errorf("tries in 8 s = %d; want one each second and a few more in the beginning", n)
+		}
+		time.Sleep(10 * time.Minute)
+		if n := ups.Atoi(r.State().Value("driver.reconnect_count")); n < 320 || n > 340 {
+			t.Errorf("tries in 10 min = %d; want one each second in the first minute, then each 2 s", n)
 		}
 		c.until("DATASTALE")
 		c.ask("PING")
