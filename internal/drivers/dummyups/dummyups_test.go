@@ -339,13 +339,10 @@ func TestGarbageIsToldAndTheRestServed(t *testing.T) {
 }
 
 func TestOpenErrors(t *testing.T) {
-	tests := []struct {
-		port, mode, want string
-		config           bool
-	}{
-		{"/nowhere/x.dev", "", "read recording /nowhere/x.dev: no such file or directory", false},
-		{"recording:none", "", "recording:none", false},
-		{"x.dev", "dummy-twice", "read recording", false}, // a word that is no mode is passed over
+	tests := []struct{ port, mode, want string }{
+		{"/nowhere/x.dev", "", "read recording /nowhere/x.dev: no such file or directory"},
+		{"recording:none", "", "recording:none"},
+		{"x.dev", "dummy-twice", "read recording"}, // a word that is no mode is passed over
 	}
 	for _, tt := range tests {
 		v := driver.Values{Port: tt.port, Set: map[string]string{}, ConfPath: "/nowhere"}
