@@ -23,6 +23,8 @@ func (p *practice) device(ctx context.Context, pt *patient) []finding {
 	wrong := func(text, remedy string) []finding { return []finding{{pt.Name, true, text, remedy}} }
 	var text, remedy string
 	switch {
+	case strings.HasPrefix(port, driver.ReplayPrefix):
+		text, remedy = p.readable(pt, strings.TrimPrefix(port, driver.ReplayPrefix), "its recording")
 	case strings.HasPrefix(port, "/dev/"):
 		text, remedy = p.node(pt, port)
 	case isUSB(pt):
@@ -233,14 +235,18 @@ func (p *practice) valuesFile(pt *patient, port string) (text, remedy string) {
 	if port == "simulator" || pt.Get("mode") == "simulator" || strings.ContainsAny(port, ":@") {
 		return "", "" // built in, or another ups
 	}
-	path := port
+	return p.readable(pt, port, "its file of values")
+}
+
+// readable checks a file that the driver plays.
+func (p *practice) readable(pt *patient, path, what string) (text, remedy string) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(p.paths.Conf, path)
 	}
 	n, err := p.world.stat(path)
 	switch {
 	case err != nil:
-		return fmt.Sprintf("its file of values cannot be used: %v", err), p.edit(portLine(pt.Section))
+		return fmt.Sprintf("%s cannot be used: %v", what, err), p.edit(portLine(pt.Section))
 	case !n.allows(pt.account, mayRead):
 		return p.forbidden(pt, path, n), fmt.Sprintf("chgrp %s %s && chmod g+r %[2]s", quote(p.world.groupName(pt.account.GID)), quote(path))
 	}
