@@ -229,7 +229,7 @@ func TestFindings(t *testing.T) {
 				"    ls -lR /dev/bus/usb\n"},
 		{name: "no file", conf: "driver = dummy-ups\nport = none.dev", code: 1,
 			want: "a: its file of values cannot be used: stat /conf/none.dev: file does not exist\n    ${EDITOR:-vi} +3 /conf/ups.conf\n"},
-		{name: "no such recording", conf: "driver = apcupsd-ups\nport = replay:none.rec", code: 1,
+		{name: "no such recording", conf: "driver = usbhid-ups\nport = replay:none.rec", code: 1,
 			want: "a: its recording cannot be used: stat /conf/none.rec: file does not exist\n    ${EDITOR:-vi} +3 /conf/ups.conf\n"},
 		{name: "secret file", conf: "driver = dummy-ups\nport = secret.dev", code: 1,
 			want: "a: no permission: /conf/secret.dev is owned by root:root with mode 0600, and the driver runs as nut\n    chgrp nut /conf/secret.dev && chmod g+r /conf/secret.dev\n"},
