@@ -165,6 +165,7 @@ var upsdRequests = [][]string{
 	{"USERNAME sec", "PASSWORD s", "LOGIN third", "PRIMARY fake", "FSD fake", "LIST CLIENT third"},
 	{"USERNAME few", "PASSWORD f", "INSTCMD fake beeper.MUTE", "INSTCMD fake load.off", "SET VAR fake ups.rw.str x"},
 	{"PASSWORD \"\"", "USERNAME \"\"", "FSD fake"},
+	{"USERNAME admin", "PASSWORD secret", "SET VAR fake ups.rw.str end"},
 }
 
 // TestUPSDAnswersAsC asks C's upsd and ours the same and compares what they answer
@@ -187,9 +188,16 @@ func TestUPSDAnswersAsC(t *testing.T) {
 				replies = append(replies, request+" → "+askLine(t, c, r, request))
 			}
 		}
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		return replies, slices.Clone(d.got)
+		h.eventually("the driver has got the last request", func() error {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			driven = slices.Clone(d.got)
+			if n := len(driven); n == 0 || !strings.Contains(driven[n-1], "end") {
+				return errIs(driven)
+			}
+			return nil
+		})
+		return replies, driven
 	}
 	cReplies, cDriven := ask(cUPSD())
 	replies, driven := ask(ourUPSD())
