@@ -393,10 +393,10 @@ func (pr *process) output() string {
 	return string(b)
 }
 
-// eventually waits for at most 20 seconds until check returns nil.
+// eventually waits for at most 40 seconds until check returns nil.
 func (h *host) eventually(what string, check func() error) {
 	h.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(40 * time.Second)
 	for {
 		err := check()
 		if err == nil {
