@@ -22,6 +22,10 @@ import (
 	"gonut/test/usb/virtual"
 )
 
+// devices is where the machine has the recordings and models of test/devices/hid.
+// From the folder of the tests it is where packages find it in the source tree.
+const devices = "/test/devices/hid"
+
 // machine skips a test that does not run in the virtual machine.
 func machine(t *testing.T) {
 	t.Helper()
@@ -39,7 +43,7 @@ type unit struct {
 
 func recording(t *testing.T, name string) *hid.Recording {
 	t.Helper()
-	f, err := os.Open(filepath.Join("devices", name+".rec"))
+	f, err := os.Open(filepath.Join(devices, name+".rec"))
 	if err != nil {
 		t.Fatal(err)
 	}

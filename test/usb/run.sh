@@ -91,7 +91,7 @@ for t in "$work"/*.test; do
 	set -- "$@" -file "/tests/$(basename "$t")=$t"
 done
 for f in test/devices/hid/*; do
-	set -- "$@" -file "/tests/devices/$(basename "$f")=$f"
+	set -- "$@" -file "/test/devices/hid/$(basename "$f")=$f"
 done
 if [ -x $peer ]; then
 	set -- "$@" -program "$peer=$peer"

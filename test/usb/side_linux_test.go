@@ -79,7 +79,7 @@ func comparisons() []comparison {
 // device returns the recording of a device: one that was made, or that of a model.
 func device(t *testing.T, name string) *hid.Recording {
 	t.Helper()
-	f, err := os.Open(filepath.Join("devices", name+".model"))
+	f, err := os.Open(filepath.Join(devices, name+".model"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return recording(t, name)
 	}
