@@ -1,6 +1,7 @@
 package hidups
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ type source struct {
 	wrote         map[byte]time.Time // when a report was last written
 	answers       [256]answer        // of the last walk
 	lengths       [256]int           // of reports
+	gets          []transport.Get    // of the last walk
+	rooms         [256][]byte        // for answers
 	failures      int                // reports that could not be read in the last walk
 	successes     int
 }
@@ -41,6 +44,7 @@ type source struct {
 // An answer is what came of asking for a report.
 type answer struct {
 	asked bool
+	ahead []byte // it came with others, and was not looked at yet
 	data  []byte
 	err   error
 }
@@ -139,9 +143,8 @@ func findReport(where string) (ref, error) {
 // Read implements subdriver.Source. Every report is asked for once; in a walk in
 // which none of them answers the device is gone.
 func (s *source) Read(ctx context.Context, refs []subdriver.Ref) ([]subdriver.Value, error) {
-	for _, n := range refs {
-		s.answers[s.refs[n].field.Report] = answer{}
-	}
+	s.askAhead(ctx, refs)
+	defer s.forgetAhead()
 	s.failures, s.successes = 0, 0
 	values := make([]subdriver.Value, len(refs))
 	for i, n := range refs {
@@ -183,7 +186,7 @@ func (s *source) fatal(ctx context.Context, err error) error {
 // report reads one report and stores it.
 func (s *source) report(ctx context.Context, r *ref) ([]byte, error) {
 	f := &r.field
-	if s.interruptOnly || f.Kind == hid.Input || s.skip[f.Report] {
+	if s.unasked(f) {
 		if data := s.inputs.Last(f.Report); data != nil {
 			return data, nil
 		}
@@ -195,15 +198,20 @@ func (s *source) report(ctx context.Context, r *ref) ([]byte, error) {
 	return s.fetch(ctx, f.Report)
 }
 
+// unasked reports whether a field's report is known only from the interrupt pipe.
+func (s *source) unasked(f *hid.Field) bool {
+	return s.interruptOnly || f.Kind == hid.Input || s.skip[f.Report]
+}
+
 // fetch asks the device for a feature report. A report that it refuses does not
 // exist.
 func (s *source) fetch(ctx context.Context, id byte) ([]byte, error) {
-	length := s.lengths[id]
-	buf := make([]byte, max(length, 1))
-	if s.maxReport || length == 0 {
-		buf = make([]byte, max(length, 64))
+	buf := s.answers[id].ahead
+	n, err := len(buf), error(nil)
+	if s.answers[id].ahead = nil; buf == nil {
+		buf = s.room(id)
+		n, err = s.get(ctx, id, buf)
 	}
-	n, err := s.get(ctx, id, buf)
 	switch {
 	case errors.Is(err, transport.ErrStall):
 		s.successes++ // it answered, if only by refusing
@@ -214,10 +222,55 @@ func (s *source) fetch(ctx context.Context, id byte) ([]byte, error) {
 		return nil, err
 	}
 	s.successes++
-	if length == 0 {
-		length = n
+	return s.cache.Store(id, buf[:n], cmp.Or(s.lengths[id], n)), nil
+}
+
+// askAhead begins a walk: it asks for all of its reports in one go, as far as the
+// connection has a way to. What fails is asked for again by itself.
+func (s *source) askAhead(ctx context.Context, refs []subdriver.Ref) {
+	gets := s.gets[:0]
+	for _, n := range refs {
+		s.answers[s.refs[n].field.Report] = answer{}
 	}
-	return s.cache.Store(id, buf[:n], length), nil
+	for _, n := range refs {
+		f := &s.refs[n].field
+		a := &s.answers[f.Report]
+		if f.Report != 0 && a.ahead == nil && !s.unasked(f) {
+			a.ahead = s.room(f.Report)
+			gets = append(gets, transport.Get{Type: transport.Feature, ID: f.Report, Buf: a.ahead})
+		}
+	}
+	s.gets = gets
+	answered := 0
+	if len(gets) > 1 {
+		answered = transport.GetAll(ctx, s.conn, gets)
+	}
+	for i, g := range gets {
+		a := &s.answers[g.ID]
+		a.ahead = nil
+		if i < answered {
+			a.ahead = g.Buf[:g.N]
+		}
+	}
+}
+
+// forgetAhead drops what a walk that ended early has not looked at.
+func (s *source) forgetAhead() {
+	for _, g := range s.gets {
+		s.answers[g.ID].ahead = nil
+	}
+}
+
+// room is what an answer to a request for a report is put in, until it is stored.
+func (s *source) room(id byte) []byte {
+	if s.rooms[id] == nil {
+		length := s.lengths[id]
+		if s.maxReport || length == 0 {
+			length = max(length, 64)
+		}
+		s.rooms[id] = make([]byte, length)
+	}
+	return s.rooms[id]
 }
 
 // get reads a report so that byte 0 is the id even if reports have none.

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
 	"gonut/internal/transport/hid"
 	"gonut/internal/transport/usb"
+	"gonut/test/usb/virtual"
 )
 
 const backUPS = "apc-bk650m2-ch"
@@ -81,6 +84,45 @@ func TestReports(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestManyReports asks for all reports in one go, as the driver does: the answers are
+// those of the recording, up to the first report that fails.
+func TestManyReports(t *testing.T) {
+	u := plugIn(t, backUPS)
+	c := open(t, hid.NewUSB(usb.System{}, sink()), u)
+	var gets []hid.Get
+	for _, id := range slices.Sorted(maps.Keys(u.rec.Features)) {
+		gets = append(gets, hid.Get{Type: hid.Feature, ID: id, Buf: make([]byte, 64)})
+	}
+	answers := func(want int) {
+		t.Helper()
+		n := hid.GetAll(t.Context(), c, gets)
+		if n != want {
+			t.Errorf("GetAll = %d answers; want %d", n, want)
+		}
+		for _, g := range gets[:n] {
+			if !bytes.Equal(g.Buf[:g.N], u.rec.Features[g.ID]) {
+				t.Errorf("report %#02x = % x; want % x", g.ID, g.Buf[:g.N], u.rec.Features[g.ID])
+			}
+		}
+	}
+	answers(len(gets))
+	gets[5].ID = 0xee // which it lacks
+	answers(5)
+	gets[5].ID = gets[4].ID
+	u.Fail(virtual.Requests, 1, syscall.EIO)
+	answers(0)
+	if _, err := c.Get(t.Context(), hid.Feature, gets[0].ID, gets[0].Buf); err != nil {
+		t.Errorf("Get of what failed = %v; want the second try's answer", err)
+	}
+	begin := time.Now()
+	u.Lose(virtual.Requests, 1)
+	answers(0)
+	if took := time.Since(begin); took < 900*time.Millisecond || took > 2*time.Second {
+		t.Errorf("a transfer that is lost was noticed after %v; want a second", took)
+	}
+	answers(len(gets))
 }
 
 func TestInput(t *testing.T) {

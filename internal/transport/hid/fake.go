@@ -53,7 +53,23 @@ func (f *Fake) Open(_ context.Context, m Matcher, t Tuning) (Conn, error) {
 		t.Preset(f.rec.Info, t)
 	}
 	f.opened++
-	return f, nil
+	return openFake{f}, nil
+}
+
+// An openFake is a Fake that was opened: it is a Conn that can be asked for several
+// reports in one go.
+type openFake struct{ *Fake }
+
+// GetAll asks until one report fails.
+func (f openFake) GetAll(ctx context.Context, gs []Get) int {
+	for i, g := range gs {
+		n, err := f.Get(ctx, g.Type, g.ID, g.Buf)
+		if err != nil {
+			return i
+		}
+		gs[i].N = n
+	}
+	return len(gs)
 }
 
 // List implements Opener.

@@ -85,6 +85,26 @@ type Conn interface {
 	Close() error
 }
 
+// A Get is one of several reports that are asked for.
+type Get struct {
+	Type ReportType
+	ID   byte
+	Buf  []byte
+	N    int // how many bytes the device sent
+}
+
+// GetAll asks a Conn for reports, one after the other, if that can do it with less
+// effort than by as many calls of its Get. It returns how many answers came, in order;
+// the rest is left to Get.
+func GetAll(ctx context.Context, c Conn, gs []Get) int {
+	if b, ok := c.(interface {
+		GetAll(context.Context, []Get) int
+	}); ok {
+		return b.GetAll(ctx, gs)
+	}
+	return 0
+}
+
 // An Info is what enumeration tells about a device, before anything is asked of
 // its HID interface.
 type Info struct {

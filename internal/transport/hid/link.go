@@ -30,6 +30,12 @@ type pipe interface {
 	Abandon()
 }
 
+// A batcher is a pipe that asks for several reports with less effort than one by one.
+// It returns how many answers came and what the next one failed with.
+type batcher interface {
+	GetAll(ctx context.Context, limit time.Duration, gs []Get) (int, error)
+}
+
 // A Step is one step of the ladder that a link climbs while transfers fail.
 type Step int
 
@@ -82,12 +88,20 @@ type link struct {
 	slow   bool   // the device once needed more time than the first attempt has
 	counts [steps]int
 	known  map[report]bool // reports that were read once
+	ahead  attempt         // the last of GetAll, if it failed
 	bad    map[report]int  // how many calls in a row failed
 }
 
 type report struct {
 	kind ReportType
 	id   byte
+}
+
+// An attempt is one that has failed.
+type attempt struct {
+	report report
+	epoch  int
+	err    error
 }
 
 // openLink opens the first device that m accepts and keeps to it.
@@ -139,19 +153,60 @@ func (l *link) String(ctx context.Context, index int) (string, error) {
 	return text, err
 }
 
+// GetAll asks for several reports, one after the other, until one fails. For Get that
+// counts as its own first attempt.
+func (l *link) GetAll(ctx context.Context, gs []Get) int {
+	p, epoch := l.current()
+	b, ok := p.(batcher)
+	if !ok {
+		return 0
+	}
+	n, err := b.GetAll(ctx, l.patience(), gs)
+	for _, g := range gs[:n] {
+		l.succeeded(report{g.Type, g.ID}, false)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ahead = attempt{}
+	if err != nil {
+		l.ahead = attempt{report{gs[n].Type, gs[n].ID}, epoch, err}
+	}
+	return n
+}
+
+// failedAhead returns the error of an attempt that GetAll made, and the pipe that it
+// was made with, once.
+func (l *link) failedAhead(r report) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.ahead
+	l.ahead = attempt{}
+	if a.report != r {
+		return 0, nil
+	}
+	return a.epoch, a.err
+}
+
 // read performs a transfer that may be repeated, with what the ladder offers.
 func (l *link) read(ctx context.Context, r report, transfer func(pipe, time.Duration) error) error {
 	limit := l.patience()
 	for try := 0; ; try++ {
 		p, epoch := l.current()
 		var begin time.Time
-		if try > 0 { // only what is repeated may take long and succeed
+		var err error
+		if try == 0 {
+			var when int
+			if when, err = l.failedAhead(r); err != nil {
+				epoch = when
+			}
+		} else { // only what is repeated may take long and succeed
 			begin = time.Now()
 		}
-		var err error
-		if p != nil {
+		switch {
+		case err != nil:
+		case p != nil:
 			err = transfer(p, limit)
-		} else {
+		default:
 			err = l.away()
 		}
 		if err == nil {

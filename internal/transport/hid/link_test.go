@@ -294,6 +294,67 @@ func TestLinkDoesNotRepeatWhatThisWayCannot(t *testing.T) {
 	}
 }
 
+// GetAll implements batcher: it asks for one after the other.
+func (p *benchPipe) GetAll(ctx context.Context, limit time.Duration, gs []Get) (int, error) {
+	for i := range gs {
+		n, err := p.Get(ctx, limit, gs[i].Type, gs[i].ID, gs[i].Buf)
+		if err != nil {
+			return i, err
+		}
+		gs[i].N = n
+	}
+	return len(gs), nil
+}
+
+// What GetAll could not read counts as the first attempt of Get: no report is asked
+// for more often than without it.
+func TestLinkGoesOnWhereGetAllFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(func(call string, n int) error {
+			switch {
+			case call == "get 2" && n == 1:
+				return ErrTimeout
+			case call == "get 4":
+				return ErrStall
+			}
+			return nil
+		})
+		l := openBench(t, b, io.Discard)
+		ids := []byte{1, 2, 3, 4, 5}
+		gs := make([]Get, len(ids))
+		for i, id := range ids {
+			gs[i] = Get{Type: Feature, ID: id, Buf: make([]byte, 8)}
+		}
+		begin := time.Now()
+		n := GetAll(t.Context(), l, gs)
+		if n != 1 || gs[0].N != 1 || gs[0].Buf[0] != 1 {
+			t.Fatalf("GetAll = %d, %v; want the answer before the one that was lost", n, gs)
+		}
+		for _, g := range gs[n:] {
+			_, err := l.Get(t.Context(), g.Type, g.ID, g.Buf)
+			if (g.ID == 4) != errors.Is(err, ErrStall) {
+				t.Errorf("Get(%d) = %v", g.ID, err)
+			}
+		}
+		if got, want := b.take(), "get 1, get 2, get 2, get 3, get 4, get 5"; got != want || time.Since(begin) != readTimeout {
+			t.Errorf("calls = %s after %v; want %s after %v", got, time.Since(begin), want, readTimeout)
+		}
+		if c := l.Counts(); c[Retry] != 1 {
+			t.Errorf("steps = %v; want one retry", c)
+		}
+		// A report that was never read and is refused is not asked for again.
+		if n := GetAll(t.Context(), l, gs[2:4]); n != 1 {
+			t.Errorf("GetAll = %d; want it to end at the stall", n)
+		}
+		if _, err := l.Get(t.Context(), Feature, 4, make([]byte, 8)); !errors.Is(err, ErrStall) {
+			t.Errorf("Get = %v; want ErrStall", err)
+		}
+		if got, want := b.take(), "get 3, get 4"; got != want {
+			t.Errorf("calls = %s; want %s", got, want)
+		}
+	})
+}
+
 func TestLinkNeverWritesTwice(t *testing.T) {
 	for _, fault := range []error{syscall.EIO, ErrTimeout, ErrStall, ErrGone, ErrOverflow} {
 		b := newBench(func(call string, _ int) error {

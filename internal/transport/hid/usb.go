@@ -276,8 +276,25 @@ func (c *usbConn) Info() Info { return c.info }
 
 // Get implements pipe.
 func (c *usbConn) Get(ctx context.Context, limit time.Duration, t ReportType, id byte, buf []byte) (int, error) {
-	return c.handle.Control(ctx, limit, usb.Setup{RequestType: usb.In | usb.Class | usb.Interface, Request: requestGetReport,
-		Value: uint16(t)<<8 | uint16(id), Index: uint16(c.info.Interface)}, buf)
+	return c.handle.Control(ctx, limit, c.getReport(t, id), buf)
+}
+
+func (c *usbConn) getReport(t ReportType, id byte) usb.Setup {
+	return usb.Setup{RequestType: usb.In | usb.Class | usb.Interface, Request: requestGetReport,
+		Value: uint16(t)<<8 | uint16(id), Index: uint16(c.info.Interface)}
+}
+
+// GetAll implements batcher.
+func (c *usbConn) GetAll(ctx context.Context, limit time.Duration, gs []Get) (int, error) {
+	rs := make([]usb.Request, len(gs))
+	for i, g := range gs {
+		rs[i] = usb.Request{Setup: c.getReport(g.Type, g.ID), Data: g.Buf}
+	}
+	n, err := c.handle.Controls(ctx, limit, rs)
+	for i := range n {
+		gs[i].N = rs[i].N
+	}
+	return n, err
 }
 
 // Set implements pipe.

@@ -45,6 +45,8 @@ type transfer struct {
 	urb    urb
 	buffer []byte
 	pinner runtime.Pinner
+	next   func() bool   // called with h.mu held when it succeeded: it may make it another one
+	began  time.Time     // of the last one, guarded by h.mu
 	done   chan struct{} // gets one token when reaped or lost
 	err    error         // valid after that
 }
@@ -116,6 +118,19 @@ func (h *Handle) with(f func(fd uintptr) error) error {
 func (h *Handle) Control(ctx context.Context, limit time.Duration, s Setup, data []byte) (int, error) {
 	t := h.prepare(urbControl, 0, 8+len(data))
 	defer h.release(t)
+	t.control(s, data)
+	_, err := h.transfer(ctx, limit, t)
+	n := t.result(s, data)
+	if err != nil {
+		return n, fmt.Errorf("control transfer %v of %s: %w", s, h.device.Path, err)
+	}
+	return n, nil
+}
+
+// control makes t a control transfer; there is room enough in it.
+func (t *transfer) control(s Setup, data []byte) {
+	t.buffer = t.buffer[:8+len(data)]
+	t.urb.length = int32(len(t.buffer))
 	p := t.buffer
 	p[0], p[1] = s.RequestType, s.Request
 	binary.LittleEndian.PutUint16(p[2:], s.Value)
@@ -124,15 +139,46 @@ func (h *Handle) Control(ctx context.Context, limit time.Duration, s Setup, data
 	if s.RequestType&In == 0 {
 		copy(p[8:], data)
 	}
-	n, err := h.transfer(ctx, limit, t)
-	n = min(n, len(data))
+}
+
+// result copies what a control transfer brought to data, and returns how many bytes
+// were moved.
+func (t *transfer) result(s Setup, data []byte) int {
+	n := min(max(int(t.urb.actual), 0), len(data))
 	if s.RequestType&In != 0 {
-		copy(data, p[8:8+n])
+		copy(data, t.buffer[8:8+n])
 	}
-	if err != nil {
-		return n, fmt.Errorf("control transfer %v of %s: %w", s, h.device.Path, err)
+	return n
+}
+
+// Controls performs control transfers one after the other until one fails. It does
+// what as many calls of Control would, but wakes the caller only once. It returns how
+// many succeeded; the error is that of the one after them.
+func (h *Handle) Controls(ctx context.Context, limit time.Duration, rs []Request) (int, error) {
+	if len(rs) == 0 {
+		return 0, nil
 	}
-	return n, nil
+	room := 0
+	for _, r := range rs {
+		room = max(room, len(r.Data))
+	}
+	t := h.prepare(urbControl, 0, 8+room)
+	defer h.release(t)
+	done := 0
+	t.control(rs[0].Setup, rs[0].Data)
+	t.next = func() bool {
+		rs[done].N = t.result(rs[done].Setup, rs[done].Data)
+		if done++; done == len(rs) {
+			return false
+		}
+		t.control(rs[done].Setup, rs[done].Data)
+		return true
+	}
+	_, err := h.transfer(ctx, limit, t)
+	if done < len(rs) {
+		return done, fmt.Errorf("control transfer %v of %s: %w", rs[done].Setup, h.device.Path, err)
+	}
+	return done, nil
 }
 
 // Interrupt moves one interrupt transfer on an endpoint, whose bit 7 says in
@@ -178,7 +224,7 @@ func (h *Handle) prepare(kind, endpoint uint8, size int) *transfer {
 	}
 	t.buffer = t.buffer[:size]
 	t.urb = urb{kind: kind, endpoint: endpoint, length: int32(size), buffer: unsafe.Pointer(unsafe.SliceData(t.buffer))}
-	t.err = nil
+	t.err, t.next = nil, nil
 	return t
 }
 
@@ -198,18 +244,7 @@ func (h *Handle) transfer(ctx context.Context, limit time.Duration, t *transfer)
 	if err := h.submit(t); err != nil {
 		return 0, Explain(err)
 	}
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	var ended error // why we take it back
-	select {
-	case <-t.done:
-	case <-timer.C:
-		ended = ErrTimeout
-	case <-ctx.Done():
-		if ended = context.Cause(ctx); errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			ended = ErrTimeout
-		}
-	}
+	ended := h.wait(ctx, limit, t)
 	if ended != nil {
 		h.discard(t)
 	}
@@ -223,12 +258,38 @@ func (h *Handle) transfer(ctx context.Context, limit time.Duration, t *transfer)
 	return n, Explain(t.err)
 }
 
+// wait waits for a transfer. An error says why it has to be taken back.
+func (h *Handle) wait(ctx context.Context, limit time.Duration, t *transfer) error {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		select {
+		case <-t.done:
+			return nil
+		case <-timer.C:
+			h.mu.Lock()
+			left := limit - time.Since(t.began)
+			h.mu.Unlock()
+			if left <= 0 {
+				return ErrTimeout
+			}
+			timer.Reset(left)
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return ErrTimeout
+			}
+			return context.Cause(ctx)
+		}
+	}
+}
+
 func (h *Handle) submit(t *transfer) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.lost != nil {
 		return h.lost
 	}
+	t.began = time.Now()
 	err := h.with(func(fd uintptr) error { return h.quick(fd, h.ioctls.submitURB, unsafe.Pointer(&t.urb)) })
 	if err == nil {
 		h.pending[&t.urb] = t
@@ -250,7 +311,7 @@ func (h *Handle) collect(fd uintptr) bool {
 		var u *urb
 		switch err := h.quick(fd, h.ioctls.reapURBNoDelay, unsafe.Pointer(&u)); {
 		case err == nil:
-			h.finish(u)
+			h.finish(fd, u)
 		case errors.Is(err, unix.EAGAIN):
 			return true
 		default:
@@ -267,7 +328,9 @@ func (h *Handle) waiting() bool {
 	return len(h.pending) > 0
 }
 
-func (h *Handle) finish(u *urb) {
+// finish takes a URB that has ended, and submits it once more if it is to become
+// another transfer.
+func (h *Handle) finish(fd uintptr, u *urb) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.pending[u]
@@ -277,7 +340,14 @@ func (h *Handle) finish(u *urb) {
 	switch u.status {
 	case 0:
 		h.careful.Store(false)
-		h.end(t, nil)
+		if t.next == nil || !t.next() {
+			h.end(t, nil)
+			return
+		}
+		t.began = time.Now()
+		if err := h.quick(fd, h.ioctls.submitURB, unsafe.Pointer(u)); err != nil {
+			h.end(t, err)
+		}
 	case -int32(unix.EPIPE): // an answer
 		h.end(t, unix.EPIPE)
 	default:

@@ -73,6 +73,13 @@ type Setup struct {
 	Value, Index         uint16
 }
 
+// A Request is one of several control transfers.
+type Request struct {
+	Setup
+	Data []byte // what is sent, or room for what comes
+	N    int    // how many bytes were moved
+}
+
 // Bits of Setup.RequestType.
 const (
 	In        = 0x80 // device to host

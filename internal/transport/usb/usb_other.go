@@ -44,6 +44,11 @@ func (*Handle) Control(context.Context, time.Duration, Setup, []byte) (int, erro
 	return 0, unsupported("control transfer")
 }
 
+// Controls returns ErrUnsupported.
+func (*Handle) Controls(context.Context, time.Duration, []Request) (int, error) {
+	return 0, unsupported("control transfers")
+}
+
 // Interrupt returns ErrUnsupported.
 func (*Handle) Interrupt(context.Context, time.Duration, uint8, []byte) (int, error) {
 	return 0, unsupported("interrupt transfer")
