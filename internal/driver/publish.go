@@ -69,7 +69,7 @@ func (u *Update) takeStatus() (tokens []string, ok bool) {
 
 // statusChanges composes ups.alarm, ups.status and the buzzwords of a poll.
 func (l *loop) statusChanges(u *Update, explicit bool) []ups.Change {
-	var cs []ups.Change
+	cs := make([]ups.Change, 0, len(u.changes)+8) // what else is published comes behind
 	alarm, truncated := Alarms(u.alarms)
 	if truncated {
 		l.log.Debug("ups.alarm does not fit and was cut")

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"time"
+
+	"gonut/internal/ups"
 )
 
 // A worker makes the calls of one opened device, one after the other, on a
@@ -49,6 +51,10 @@ func (w *worker) safely(f func() error) (err error) {
 	}()
 	return f()
 }
+
+// usualChanges is what there is room for in an Update from the beginning: what most
+// polls bring.
+const usualChanges = 16
 
 // An outcome is what a call came to.
 type outcome struct {
@@ -102,7 +108,7 @@ func (w *worker) beginOpen(ctx context.Context, d *Driver, v Values, limit time.
 
 func (w *worker) beginPoll(ctx context.Context, depth Depth, limit time.Duration) *call {
 	c := w.begin(ctx, "poll", limit, func(ctx context.Context) outcome {
-		u := new(Update)
+		u := &Update{changes: make([]ups.Change, 0, usualChanges)}
 		return outcome{update: u, err: w.dev.Poll(ctx, depth, u)}
 	})
 	c.poll = true

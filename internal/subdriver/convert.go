@@ -97,7 +97,15 @@ func looksLikeDate(text string) bool {
 }
 
 func (a *active) format(n float64) string {
-	if a.Format != "" {
+	switch a.Format {
+	case "":
+	case "%.0f":
+		return strconv.FormatFloat(n, 'f', 0, 64)
+	case "%.1f":
+		return strconv.FormatFloat(n, 'f', 1, 64)
+	case "%.2f":
+		return strconv.FormatFloat(n, 'f', 2, 64)
+	default:
 		return fmt.Sprintf(a.Format, n)
 	}
 	return strconv.FormatFloat(math.Round(n*1e6)/1e6, 'f', -1, 64)

@@ -146,7 +146,7 @@ func TestPollCost(t *testing.T) {
 	if ours.total() > c.total() {
 		t.Errorf("ours makes %d system calls, C's %d", ours.total(), c.total())
 	}
-	if ours.cpu > c.cpu*3/2 {
+	if ours.cpu > c.cpu*6/5 { // a poll more or less within the window
 		t.Errorf("ours needs %v of the processor, C's %v", ours.cpu, c.cpu)
 	}
 }
