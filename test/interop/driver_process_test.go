@@ -224,3 +224,27 @@ func TestDriverBecomesItsUser(t *testing.T) {
 		t.Errorf("the process is not that of nobody:\n%s", status)
 	}
 }
+
+// TERM, INT and QUIT end a driver with success and without a trace; PIPE and URG mean
+// nothing to it.
+func TestDriverSignals(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, driverFiles(t, "ups.status: OL\n"))
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+		p := h.start(ourDriver("dummy-ups", "rec"))
+		p.signal(syscall.SIGPIPE)
+		p.signal(syscall.SIGURG)
+		look := h.lookAt("dummy-ups", "rec")
+		if got := look.values()["ups.status"]; got != "OL" {
+			t.Errorf("after PIPE and URG ups.status = %q; want OL", got)
+		}
+		p.signal(sig)
+		<-p.done
+		if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+			t.Errorf("%v: exit code %d; want 0", sig, code)
+		}
+		if names, _ := filepath.Glob(filepath.Join(h.dir, "state", "*")); len(names) != 0 {
+			t.Errorf("%v: left behind %q", sig, names)
+		}
+	}
+}
