@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -96,7 +94,6 @@ func (f *frail) Close() error {
 // nothing is left behind.
 func TestSessionSoak(t *testing.T) {
 	kinds := []string{"gone", "refused", "failing", "hangs", "slow", "panics", "open hangs", "open panics"}
-	before := runtime.NumGoroutine()
 	synctest.Test(t, func(t *testing.T) {
 		f := &frail{r: rand.New(rand.NewPCG(5, 6))}
 		s := driver.NewSession(f.driver(), driver.NewConfig("ups", "x"), driver.Hooks{}, slog.New(slog.DiscardHandler))
@@ -164,16 +161,6 @@ func TestSessionSoak(t *testing.T) {
 			t.Errorf("%d devices are open in the end; want 0", f.open)
 		}
 	})
-	for range 100 { // those of the test itself may need a moment
-		if runtime.NumGoroutine() <= before {
-			return
-		}
-		runtime.Gosched()
-	}
-	if n := runtime.NumGoroutine(); n > before {
-		buf := make([]byte, 1<<16)
-		t.Errorf("%d goroutines, %d before:\n%s", n, before, strings.TrimSpace(string(buf[:runtime.Stack(buf, true)])))
-	}
 }
 
 // current reports whether the device was read after a moment.
