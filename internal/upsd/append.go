@@ -36,17 +36,25 @@ func equalFold(b []byte, s string) bool {
 	return true
 }
 
-// maxFold is how long a name may be that fold writes into a buffer of the caller's;
-// none that means anything is longer.
-const maxFold = 64
+// lookUp finds a name in any case of letters in a map whose keys are in lower case,
+// which most names are already. (What is for the others is kept out of the callers'
+// frames; see session.try.)
+func lookUp[V any](m map[string]V, name []byte) V {
+	if v, ok := m[string(name)]; ok {
+		return v
+	}
+	return lookUpFolded(m, name)
+}
 
-// fold appends b in lower case, as names are looked up.
-func fold(buf, b []byte) []byte {
-	for _, c := range b {
+//go:noinline
+func lookUpFolded[V any](m map[string]V, name []byte) V {
+	var buf [64]byte // a longer name means an allocation
+	b := buf[:0]
+	for _, c := range name {
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
 		}
-		buf = append(buf, c)
+		b = append(b, c)
 	}
-	return buf
+	return m[string(b)]
 }

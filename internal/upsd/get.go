@@ -89,7 +89,14 @@ func (s *session) getVar(r request, out []byte) ([]byte, netproto.Error) {
 	if value == nil {
 		return nil, netproto.ErrVarNotSupported
 	}
-	return append(appendWords(out, "VAR", r.Bytes(2), name), value...), ""
+	return appendVar(out, r.Bytes(2), name, value), ""
+}
+
+//go:noinline
+func appendVar(out, ups, name, value []byte) []byte {
+	out = append(append(out, "VAR "...), ups...)
+	out = append(append(out, ' '), name...)
+	return append(append(out, ' '), value...)
 }
 
 func (s *session) getServerVar(r request, out []byte) ([]byte, netproto.Error) {

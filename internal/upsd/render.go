@@ -38,8 +38,7 @@ func (r *rendering) value(name []byte) []byte {
 		values = r.renderValues()
 		r.values.Store(values)
 	}
-	var buf [maxFold]byte
-	return (*values)[string(fold(buf[:0], name))]
+	return lookUp(*values, name)
 }
 
 func (r *rendering) renderValues() *map[string][]byte {

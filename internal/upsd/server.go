@@ -176,8 +176,7 @@ func (s *Server) adopt(d Device) *device {
 
 // device returns the device that a client named, nil if there is none.
 func (s *Server) device(name []byte) *device {
-	var buf [maxFold]byte
-	return s.table.Load().byName[string(fold(buf[:0], name))]
+	return lookUp(s.table.Load().byName, name)
 }
 
 // Serve accepts clients from l until ctx ends or l fails, and closes l. It returns

@@ -139,8 +139,19 @@ func verbOf(name []byte) (v verb, ok bool) {
 // do answers one request: it appends the reply to out. It does no I/O with the
 // client; what has to follow the reply it leaves in s.wants.
 func (s *session) do(r request, out []byte) []byte {
+	reply, err := s.try(r, out)
+	if err != "" {
+		return netproto.AppendError(out, err)
+	}
+	return reply
+}
+
+// try is do but for errors. (The way from here to the reply is kept short in frames:
+// with thousands of clients each byte of stack that a request touches is a byte to
+// be fetched.)
+func (s *session) try(r request, out []byte) ([]byte, netproto.Error) {
 	if r.Len() == 0 {
-		return netproto.AppendError(out, netproto.ErrUnknownCommand)
+		return nil, netproto.ErrUnknownCommand
 	}
 	var up [16]byte
 	name := upper(up[:], r.Bytes(0))
@@ -149,18 +160,14 @@ func (s *session) do(r request, out []byte) []byte {
 	}
 	v, ok := verbOf(name)
 	if !ok {
-		return netproto.AppendError(out, netproto.ErrUnknownCommand)
+		return nil, netproto.ErrUnknownCommand
 	}
 	if v.auth {
 		if err := s.identified(); err != "" {
-			return netproto.AppendError(out, err)
+			return nil, err
 		}
 	}
-	reply, err := v.do(s, r, out)
-	if err != "" {
-		return netproto.AppendError(out, err)
-	}
-	return reply
+	return v.do(s, r, out)
 }
 
 // upper returns word in upper case, in buf, or nil if it does not fit: then it is
@@ -190,12 +197,7 @@ func (s *session) answer(p, out []byte) (rest, reply []byte) {
 		n, done, err := s.lex.Feed(p)
 		p = p[n:]
 		if err != nil {
-			// As in C: no reply, and what came with it is not looked at.
-			if !s.told {
-				s.told = true
-				s.server.log.Debug("a client sent a broken line", "client", s, "error", err)
-			}
-			s.lex.Reset()
+			s.broken(err)
 			return nil, out
 		}
 		if done {
@@ -206,13 +208,29 @@ func (s *session) answer(p, out []byte) (rest, reply []byte) {
 	if s.heard {
 		s.hear()
 	}
+	if s.wants != wantNothing {
+		s.keep(p)
+		p = nil
+	}
+	return p, out
+}
+
+// broken is what happens to a line that is none: as in C there is no reply, and what
+// came with it is not looked at.
+func (s *session) broken(err error) {
+	if !s.told {
+		s.told = true
+		s.server.log.Debug("a client sent a broken line", "client", s, "error", err)
+	}
+	s.lex.Reset()
+}
+
+// keep is what happens to what came behind a request that something else has to
+// follow. Whatever came behind LOGOUT or, in clear, behind STARTTLS is never done.
+func (s *session) keep(p []byte) {
 	if s.wants == wantProof || s.wants == wantPush {
 		s.left = bytes.Clone(p)
 	}
-	if s.wants != wantNothing {
-		p = nil // whatever came behind LOGOUT or, in clear, behind STARTTLS
-	}
-	return p, out
 }
 
 // hear notes that the client said something.
