@@ -73,15 +73,17 @@ func FuzzRequests(f *testing.F) {
 	f.Add(bytes.Repeat([]byte("LIST VAR fake\n"), 100), uint8(255))
 	s, _ := offlineServer(f)
 	f.Fuzz(func(t *testing.T, in []byte, piece uint8) {
-		c := &session{server: s, conn: discard{}, stream: discard{}}
+		c, d := &session{server: s, conn: discard{}, stream: discard{}}, new(desk)
 		for len(in) > 0 {
 			n := min(int(piece)+1, len(in))
 			rest := in[:n]
 			in = in[n:]
 			for len(rest) > 0 {
-				var out []byte
-				rest, out = c.answer(rest, nil)
-				checkReplies(t, out)
+				rest = c.answer(d, rest)
+				checkReplies(t, d.out)
+				if !d.lex.Idle() {
+					t.Fatal("the next client's request begins with the rest of this one's")
+				}
 				switch c.wants {
 				case wantClose:
 					return
@@ -144,10 +146,10 @@ func FuzzDriver(f *testing.F) {
 		if !slices.IsSortedFunc(p.Variables, func(a, b ups.Variable) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) }) {
 			t.Errorf("variables are not sorted: %v", p.Variables)
 		}
-		c := &session{server: s, conn: discard{}, stream: discard{}}
+		c, desk := &session{server: s, conn: discard{}, stream: discard{}}, new(desk)
 		for _, request := range []string{"LIST VAR fake\n", "LIST RW fake\n", "LIST CMD fake\n", "GET VAR fake ups.status\n"} {
-			_, out := c.answer([]byte(request), nil)
-			checkReplies(t, out)
+			c.answer(desk, []byte(request))
+			checkReplies(t, desk.out)
 		}
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"gonut/internal/words"
 )
 
 // Times of a conversation.
@@ -17,8 +19,9 @@ var errIdle = errors.New("silent for too long")
 // A desk is what one turn of a conversation needs. Sessions have one only while
 // they have something to do, so that many idle ones need little memory.
 type desk struct {
-	in  [4096]byte
+	lex words.Lexer // between two requests
 	out []byte
+	in  [4096]byte
 }
 
 // maxKept is the size of the largest out that is kept for another turn.
@@ -69,7 +72,7 @@ func (s *session) turn(p []byte, write func([]byte) error) error {
 	d := s.server.desk()
 	defer s.server.putDesk(d)
 	for len(p) > 0 {
-		p, d.out = s.answer(p, d.out[:0])
+		p = s.answer(d, p)
 		if len(d.out) == 0 {
 			continue
 		}

@@ -172,7 +172,7 @@ func (p *pump) busy() bool {
 
 func (p *pump) reply(fd int, d *desk, in []byte) error {
 	for len(in) > 0 {
-		in, d.out = p.s.answer(in, d.out[:0])
+		in = p.s.answer(d, in)
 		if len(d.out) == 0 {
 			continue
 		}

@@ -90,6 +90,9 @@ func (s *session) fulfil(w wish) {
 	defer s.server.mu.Unlock()
 	if w.device != nil {
 		s.feed.add(w.device, w)
+		if s.server.table.Load().byName[w.device.key] != w.device {
+			w.device.forgetWatches() // it was removed since WATCH was read
+		}
 		return
 	}
 	s.feed.mu.Lock()

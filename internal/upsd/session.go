@@ -26,15 +26,14 @@ type session struct {
 	seq    uint64       // sessions that began before this one, and one
 	host   hostKey
 	peer   peer
-	lex    words.Lexer
-	left   []byte // what came behind a request that has to wait
+	begun  *words.Lexer // the request of which a part has come
+	left   []byte       // what came behind a request that has to wait
 
 	opening          opening
 	user, password   string
 	hasUser, hasPass bool
 	tracks           bool      // SET TRACKING ON was said
 	tls              bool      // the connection is encrypted
-	heard            bool      // answer found a complete record
 	told             bool      // a broken line was logged
 	wants            want      // what has to happen after the reply
 	login            *device   // nil if not logged in
@@ -188,41 +187,61 @@ func upper(buf, word []byte) []byte {
 // maxReply is how much may wait to be written before the client has to read.
 const maxReply = 16 << 10
 
-// answer takes bytes from the client and appends the replies to out. It returns
-// what it did not look at yet: it stops when much is to be written and when
-// s.wants says that something else has to happen first.
-func (s *session) answer(p, out []byte) (rest, reply []byte) {
-	s.heard = false
-	for len(p) > 0 && len(out) < maxReply && s.wants == wantNothing {
-		n, done, err := s.lex.Feed(p)
+// answer takes bytes from the client and makes d.out the replies. It returns what it
+// did not look at yet: it stops when much is to be written and when s.wants says
+// that something else has to happen first.
+func (s *session) answer(d *desk, p []byte) (rest []byte) {
+	lex := &d.lex
+	if s.begun != nil {
+		lex = s.begun
+	}
+	d.out = d.out[:0]
+	heard := false
+	for len(p) > 0 && len(d.out) < maxReply && s.wants == wantNothing {
+		n, done, err := lex.Feed(p)
 		p = p[n:]
 		if err != nil {
-			s.broken(err)
-			return nil, out
+			s.broken(lex, err)
+			return nil
 		}
 		if done {
-			s.heard = true
-			out = s.do(&s.lex, out)
+			heard = true
+			d.out = s.do(lex, d.out)
 		}
 	}
-	if s.heard {
+	if heard {
 		s.hear()
+	}
+	if !lex.Idle() {
+		s.begin(d)
+	} else if s.begun != nil {
+		s.begun = nil
 	}
 	if s.wants != wantNothing {
 		s.keep(p)
 		p = nil
 	}
-	return p, out
+	return p
+}
+
+// begin keeps a request of which only a part has come. That is rare enough for idle
+// clients not to need the space all the time.
+func (s *session) begin(d *desk) {
+	if s.begun == nil {
+		s.begun = new(words.Lexer)
+		*s.begun, d.lex = d.lex, words.Lexer{}
+	}
 }
 
 // broken is what happens to a line that is none: as in C there is no reply, and what
 // came with it is not looked at.
-func (s *session) broken(err error) {
+func (s *session) broken(lex *words.Lexer, err error) {
 	if !s.told {
 		s.told = true
 		s.server.log.Debug("a client sent a broken line", "client", s, "error", err)
 	}
-	s.lex.Reset()
+	lex.Reset()
+	s.begun = nil
 }
 
 // keep is what happens to what came behind a request that something else has to

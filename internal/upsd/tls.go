@@ -86,7 +86,7 @@ func (s *session) encrypt(ctx context.Context) error {
 	if err := s.conn.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
-	s.lex.Reset()
+	s.begun = nil
 	s.stream, s.tls = t, true
 	s.hear()
 	return nil
