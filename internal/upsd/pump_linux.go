@@ -53,8 +53,6 @@ type pump struct {
 	s     *session
 	quick int       // short reads since began, if they follow each other quickly
 	began time.Time // of the first of them
-	alone int       // requests in a row that followed closely and had nobody's between them; less than 0 after vain waits
-	vain  int       // how far alone went back after the last vain waits
 	done  bool
 	err   error
 }
@@ -84,15 +82,8 @@ func (p *pump) ready(fd int) bool {
 		case n == 0:
 			return p.end(io.EOF)
 		default:
-			before := p.s.heardAt.Load()
 			if err := p.reply(fd, d, d.in[:n]); err != nil || p.s.wants != wantNothing {
 				return p.end(err)
-			}
-			if p.isAlone(before) {
-				if n, err = p.linger(fd, d.in[:]); err == syscall.EAGAIN {
-					return false
-				}
-				continue
 			}
 			if n == len(d.in) {
 				runtime.Gosched() // others have questions as well
@@ -102,51 +93,6 @@ func (p *pump) ready(fd int) bool {
 		}
 		n, err = readNow(fd, d.in[:])
 	}
-}
-
-// A client that is the only one to ask, and asks again as soon as it has its answer,
-// is waited for without going to sleep: on an idle machine it takes longer to be
-// woken than to answer. The wait is short, and becomes rare if one in four is
-// in vain, as it is where others need the processors.
-const (
-	closeBy     = 200 * time.Microsecond // between two requests that follow closely
-	aloneReads  = 16                     // of them in a row before the first wait
-	lingerTime  = 100 * time.Microsecond
-	lingerReads = 8    // between two looks at the clock
-	vainMost    = 4096 // requests between two vain waits, at most
-)
-
-// isAlone reports whether to wait for the next request. before is when the client
-// was heard before this one.
-func (p *pump) isAlone(before int64) bool {
-	s := p.s.server
-	if s.single || p.s.heardAt.Load()-before > int64(closeBy) {
-		p.alone = min(p.alone, 0)
-		return false
-	}
-	if s.asked.Load() != p.s.seq {
-		s.asked.Store(p.s.seq)
-		p.alone = min(p.alone, 0)
-		return false
-	}
-	p.alone++
-	return p.alone > aloneReads
-}
-
-// linger reads what the client says within lingerTime.
-func (p *pump) linger(fd int, in []byte) (n int, err error) {
-	end := time.Since(p.s.server.epoch) + lingerTime
-	for time.Since(p.s.server.epoch) < end {
-		for range lingerReads {
-			if n, err = readNow(fd, in); err != syscall.EAGAIN {
-				p.vain -= p.vain / 4
-				return n, err
-			}
-		}
-	}
-	p.vain = min(max(2*p.vain, aloneReads), vainMost)
-	p.alone = -p.vain
-	return 0, syscall.EAGAIN
 }
 
 func (p *pump) end(err error) bool {

@@ -16,7 +16,6 @@ import (
 	"maps"
 	"math"
 	"net"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -45,8 +44,6 @@ type Server struct {
 	tracking tracking
 	epoch    time.Time     // what session.heardAt counts from
 	started  atomic.Uint64 // sessions so far
-	asked    atomic.Uint64 // seq of a session that may be the only one to ask; see pump.isAlone
-	single   bool          // there is but one processor
 	desks    sync.Pool
 	key      []byte // of this process; see account.proof
 	guard    guard
@@ -75,7 +72,6 @@ func New(c conf.UPSD, users conf.Users, log *slog.Logger) *Server {
 		key:      make([]byte, 32),
 		guard:    newGuard(),
 		room:     maxDescriptors(),
-		single:   runtime.NumCPU() == 1,
 		sessions: make(map[*session]struct{}),
 		feeds:    make(map[*feed]struct{}),
 		changed:  make(chan struct{}),
