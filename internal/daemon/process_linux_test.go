@@ -4,7 +4,11 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -63,5 +67,19 @@ func TestZombiesAreGone(t *testing.T) {
 	}
 	if err := SignalPID(pid, 0, []string{"up) Z (sd", "daemon.test"}, os.Getenv); !errors.Is(err, os.ErrProcessDone) {
 		t.Errorf("SignalPID of a zombie = %v; want ErrProcessDone", err)
+	}
+}
+
+func TestRelaxTimers(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	RelaxTimers()
+	name := filepath.Join("/proc", strconv.Itoa(syscall.Gettid()), "timerslack_ns")
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSpace(string(b)); got != timerSlack {
+		t.Errorf("%s: %s; want %s", name, got, timerSlack)
 	}
 }

@@ -202,7 +202,10 @@ func (p *peer) send(buf []byte) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return errSlow
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return p.conn.SetWriteDeadline(time.Time{}) // it would wake us for nothing
 }
 
 // read takes requests. After a broken record it goes on with the next line.

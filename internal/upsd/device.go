@@ -141,7 +141,7 @@ func (d *device) send(lines []byte) error {
 		d.conn.Close()
 		return err
 	}
-	return nil
+	return d.conn.SetWriteDeadline(time.Time{}) // it would wake us for nothing
 }
 
 // setConn tells the device its connection to the driver; nil for none.
