@@ -21,6 +21,67 @@ import (
 	"gonut/internal/program"
 )
 
+// roleVar makes the test binary play a daemon.
+const roleVar = "GONUT_DAEMON_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	role := os.Getenv(roleVar)
+	if role == "" {
+		os.Exit(m.Run())
+	}
+	e := program.Env{Args: os.Args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
+	os.Exit(program.Code(play(role, e), os.Stderr))
+}
+
+// play is what the test binary does as a daemon.
+func play(role string, e program.Env) error {
+	ctx := context.Background()
+	switch role {
+	case "becomes":
+		return playBecomes()
+	case "signals":
+		return playSignals(ctx)
+	case "inherits":
+		return playInherits(e)
+	case "sleeps":
+		time.Sleep(time.Minute)
+		return nil
+	}
+	log := NewLog("testd", e)
+	bg, err := Detach(ctx, e)
+	if bg == nil {
+		return err
+	}
+	fmt.Fprintln(e.Stderr, "initialising")
+	switch role {
+	case "fails":
+		return program.Exitf(3, "testd: no such device")
+	case "ends well":
+		return nil
+	case "dies":
+		p, _ := os.FindProcess(os.Getpid())
+		p.Kill()
+		time.Sleep(time.Minute)
+	case "hangs":
+		time.Sleep(time.Minute)
+	}
+	ctx, _, stop := ListenSignals(ctx)
+	defer stop()
+	if err := WritePID(os.Getenv("TEST_PIDFILE")); err != nil {
+		return err
+	}
+	if err := bg.Ready(log); err != nil {
+		return err
+	}
+	fmt.Fprintln(e.Stderr, "nobody may see this")
+	log.Logger().Info("nor this")
+	select {
+	case <-ctx.Done():
+	case <-time.After(20 * time.Second):
+	}
+	return RemovePID(os.Getenv("TEST_PIDFILE"))
+}
+
 // reenter returns a command that plays a role.
 func reenter(t *testing.T, role string, extra ...string) *exec.Cmd {
 	t.Helper()

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package interop runs our programs and C NUT's side by side and against each
 // other. Its tests need Debian's packages nut-server and nut-client; without them
 // they are skipped, or fail if GONUT_REQUIRE_INTEROP=1.
