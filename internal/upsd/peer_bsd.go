@@ -2,29 +2,12 @@
 
 package upsd
 
-import (
-	"net"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// peerOf asks the kernel who is at the other end.
-func peerOf(conn net.Conn) peer {
-	c, ok := conn.(*net.UnixConn)
-	if !ok {
-		return peer{}
-	}
-	raw, err := c.SyscallConn()
+func peerUID(fd int) (uint32, error) {
+	cred, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {
-		return peer{}
+		return 0, err
 	}
-	var cred *unix.Xucred
-	var credErr error
-	err = raw.Control(func(fd uintptr) {
-		cred, credErr = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
-	})
-	if err != nil || credErr != nil {
-		return peer{}
-	}
-	return peer{known: true, uid: int(cred.Uid)}
+	return cred.Uid, nil
 }
