@@ -53,6 +53,22 @@ func (r *order) option(o program.Option) error {
 	return nil
 }
 
+// reach connects to the server of the system that the first operand names.
+func (r *order) reach(ctx context.Context, operands []string) (netproto.System, *upsclient.Client, error) {
+	if err := r.readAuth(); err != nil {
+		return netproto.System{}, nil, err
+	}
+	system, err := r.system(operands, "  ")
+	if err != nil {
+		return netproto.System{}, nil, err
+	}
+	c, err := r.connect(ctx, system.Host)
+	if err != nil {
+		return netproto.System{}, nil, r.fail(err)
+	}
+	return system, c, nil
+}
+
 // authenticate tells the server who we are.
 func (r *order) authenticate(ctx context.Context, c *upsclient.Client) error {
 	for _, step := range []struct {

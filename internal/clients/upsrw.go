@@ -55,16 +55,9 @@ func runUPSRW(ctx context.Context, e program.Env) (err error) {
 		r.printHelp()
 		return nil
 	}
-	if err := r.readAuth(); err != nil {
-		return err
-	}
-	system, err := r.system(operands, "  ")
+	system, c, err := r.reach(ctx, operands)
 	if err != nil {
 		return err
-	}
-	c, err := r.connect(ctx, system.Host)
-	if err != nil {
-		return r.fail(err)
 	}
 	defer c.Logout(ctx)
 	if set == "" {
