@@ -75,7 +75,7 @@ func (s *session) getUPSDesc(r request, out []byte) ([]byte, netproto.Error) {
 // device, as in C.
 func (s *session) getVar(r request, out []byte) ([]byte, netproto.Error) {
 	name := r.Bytes(3)
-	if len(name) > len("server.") && equalFold(name[:len("server.")], "server.") {
+	if len(name) >= len("server.") && equalFold(name[:len("server.")], "server.") {
 		return s.getServerVar(r, out)
 	}
 	d := s.server.device(r.Bytes(2))

@@ -135,7 +135,7 @@ var upsdRequests = [][]string{
 		"", "# comment", "ver x", "NETVER", "PROTVER x", "NETVER \x00", "NET\x01VER", "HELP me", "NONSENSE", "ATTACH fake", `""`,
 		"GET", "GET VAR", "GET VAR fake", "GET WHAT fake ups.status", "GET NUMATTACH fake", "GET VAR nope ups.status",
 		"GET VAR FAKE UPS.STATUS", "get var fake ups.ro.num", "GET VAR \"fa\nke\" ups.ro.num", "GET VAR fake ups.ro.num#c",
-		"GET VAR fake ups.ro.num more words", "GET VAR fake ups.test", "GET VAR fake none", "GET VAR fake server.foo",
+		"GET VAR fake ups.ro.num more words", "GET VAR fake ups.test", "GET VAR fake none", "GET VAR fake server.foo", "GET VAR zz server.",
 		"GET VAR Third ups.status", "GET TYPE fake ups.rw.str", "GET TYPE fake ups.rw.enum", "GET TYPE fake ups.rw.range",
 		"GET TYPE fake ups.ro.num", "GET TYPE fake ups.rw.noaux", "GET TYPE fake nope", "GET DESC fake zz", "GET CMDDESC fake zz",
 		"GET DESC Third ups.status", "GET UPSDESC fake", "GET UPSDESC third", "GET UPSDESC zz", "GET NUMLOGINS fake",
