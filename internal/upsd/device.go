@@ -33,6 +33,8 @@ type device struct {
 	clients map[*session]struct{} // logged in
 	conn    net.Conn              // to the driver; nil if there is none
 
+	sending sync.Mutex // serialises writes to the driver; not mu, for a driver may take its time
+
 	pushing sync.Mutex // makes a change and the telling of it one step; guards watches
 	watches []*watch   // replaced, never changed
 }
@@ -69,11 +71,11 @@ func (d *device) available() netproto.Error {
 
 // update takes over what a new configuration says of the device.
 func (d *device) update(now Device, log *slog.Logger) {
-	if was := d.info.Load(); was.Driver != now.Driver {
+	was := d.info.Swap(&now)
+	if was.Driver != now.Driver {
 		log.Info("device redefined", "ups", d.name, "driver", now.Driver, "before", was.Driver)
 		d.drop()
 	}
-	d.info.Store(&now)
 }
 
 // remove ends the device: its mirror stops, and who watches it is told.
@@ -129,19 +131,27 @@ var errNoDriver = errors.New("driver not connected")
 // send writes lines to the driver. A driver that does not take them loses its
 // connection.
 func (d *device) send(lines []byte) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.conn == nil {
+	d.sending.Lock()
+	defer d.sending.Unlock()
+	conn := d.link()
+	if conn == nil {
 		return errNoDriver
 	}
-	if err := d.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+	if err := conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
 		return err
 	}
-	if _, err := d.conn.Write(lines); err != nil {
-		d.conn.Close()
+	if _, err := conn.Write(lines); err != nil {
+		conn.Close()
 		return err
 	}
-	return d.conn.SetWriteDeadline(time.Time{}) // it would wake us for nothing
+	return conn.SetWriteDeadline(time.Time{}) // it would wake us for nothing
+}
+
+// link returns the connection to the driver, nil if there is none.
+func (d *device) link() net.Conn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.conn
 }
 
 // setConn tells the device its connection to the driver; nil for none.
@@ -153,9 +163,7 @@ func (d *device) setConn(c net.Conn) {
 
 // drop closes the connection to the driver, whose mirror will then notice.
 func (d *device) drop() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.conn != nil {
-		d.conn.Close()
+	if conn := d.link(); conn != nil {
+		conn.Close()
 	}
 }

@@ -21,20 +21,15 @@ const (
 	dialTimeout   = time.Second            // as C
 	redialFirst   = 100 * time.Millisecond // then doubling
 	redialSlowest = 2 * time.Second        // C's loop looks this often
+	lasting       = 2 * time.Second        // a link that ends before is as good as none
 	dialLogEvery  = 300 * time.Second      // a driver that is missing is complained about this often
 	staleAfter    = time.Second            // beyond MAXAGE: C counts whole seconds
 )
 
-// Mirror keeps the server's picture of one device current until ctx ends or the
+// mirror keeps the server's picture of one device current until ctx ends or the
 // device is removed: it connects to the driver, takes its dump and its changes,
-// and connects again when the driver has gone. The device joins the table if it is
-// not in it yet.
-func (s *Server) Mirror(ctx context.Context, d Device, dial Dialer) error {
-	s.mirror(ctx, s.adopt(d), dial)
-	return nil
-}
-
-func (s *Server) mirror(ctx context.Context, d *device, dial Dialer) {
+// and connects again when the driver has gone.
+func (s *Server) mirror(ctx context.Context, d *device, dialer func(Device) Dialer) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := make(chan struct{})
@@ -48,17 +43,22 @@ func (s *Server) mirror(ctx context.Context, d *device, dial Dialer) {
 	}()
 	var complained time.Time
 	pause := redialFirst
+	brief := 0 // links in a row that did not last
 	for ctx.Err() == nil {
-		dctx, dcancel := context.WithTimeout(ctx, dialTimeout)
-		conn, err := dial(dctx)
-		dcancel()
-		switch {
-		case err == nil:
-			complained, pause = time.Time{}, redialFirst
-			s.follow(ctx, d, conn)
-		case ctx.Err() == nil && time.Since(complained) >= dialLogEvery:
+		info := *d.info.Load()
+		conn, err := dial(ctx, dialer(info))
+		if err == nil {
+			began := time.Now()
+			s.follow(ctx, d, info, conn, brief == 0)
+			if time.Since(began) >= lasting {
+				complained, pause, brief = time.Time{}, redialFirst, 0
+			} else if brief++; brief > 1 { // once it may happen: a driver is restarted
+				err = errBrief
+			}
+		}
+		if err != nil && ctx.Err() == nil && time.Since(complained) >= dialLogEvery {
 			complained = time.Now()
-			s.log.Error("cannot connect to the driver; is it running?", "ups", d.name, "driver", d.info.Load().Driver, "error", err)
+			s.log.Error("cannot connect to the driver; is it running?", "ups", d.name, "driver", info.Driver, "error", err)
 		}
 		select {
 		case <-time.After(pause):
@@ -68,15 +68,29 @@ func (s *Server) mirror(ctx context.Context, d *device, dial Dialer) {
 	}
 }
 
-// follow reads one connection to a driver to its end.
-func (s *Server) follow(ctx context.Context, d *device, conn net.Conn) {
-	l := &link{server: s, device: d, conn: conn, heard: time.Now()}
+var errBrief = errors.New("it hangs up as soon as it is connected")
+
+func dial(ctx context.Context, dial Dialer) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	return dial(ctx)
+}
+
+// follow reads one connection to a driver, dialed for info, to its end. That it is
+// connected is said at once, or else when it has lasted.
+func (s *Server) follow(ctx context.Context, d *device, info Device, conn net.Conn, say bool) {
+	l := &link{server: s, device: d, conn: conn, heard: time.Now(), unsaid: time.Now()}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	defer conn.Close()
-	s.log.Info("connected to the driver", "ups", d.name, "driver", d.info.Load().Driver)
+	if say {
+		l.sayConnected()
+	}
 	d.begin()
 	d.setConn(conn)
+	if d.info.Load().Driver != info.Driver {
+		conn.Close() // the device was redefined meanwhile
+	}
 	err := d.send([]byte(drvsock.DumpAll + "\n"))
 	if err == nil {
 		err = l.read()
@@ -95,8 +109,10 @@ type link struct {
 	device  *device
 	conn    net.Conn
 	lex     words.Lexer
-	skip    bool // the rest of a broken line is still to come
-	dumped  bool // the dump is complete
+	skip    bool      // the rest of a broken line is still to come
+	told    bool      // a broken line was logged
+	dumped  bool      // the dump is complete
+	unsaid  time.Time // when it began, if it was not said yet that it is connected
 	heard   time.Time
 	pinged  time.Time
 	pending []ups.Change
@@ -117,6 +133,12 @@ func (l *link) read() error {
 		}
 		l.look(time.Now())
 	}
+}
+
+// sayConnected logs that the driver is connected.
+func (l *link) sayConnected() {
+	l.unsaid = time.Time{}
+	l.server.log.Info("connected to the driver", "ups", l.device.name, "driver", l.device.info.Load().Driver)
 }
 
 // nextLook returns when silence will next mean something.
@@ -141,6 +163,9 @@ func pingAfter(age time.Duration) time.Duration { return max(age/3, time.Second)
 
 // look sends a PING when one is due and opens or closes the gate.
 func (l *link) look(now time.Time) {
+	if !l.unsaid.IsZero() && now.Sub(l.unsaid) >= lasting {
+		l.sayConnected()
+	}
 	age := l.server.conf.Load().MaxAge
 	silence := now.Sub(l.heard)
 	if silence >= pingAfter(age) && now.Sub(l.pinged) >= pingAfter(age) {
@@ -176,7 +201,7 @@ func (l *link) feed(p []byte) {
 		n, done, err := l.lex.Feed(p)
 		p = p[n:]
 		if err != nil {
-			l.server.log.Warn("the driver sent a broken line", "ups", l.device.name, "error", err)
+			l.broken(err)
 			l.skip = true
 			continue
 		}
@@ -185,6 +210,14 @@ func (l *link) feed(p []byte) {
 		}
 	}
 	l.apply()
+}
+
+// broken says that the driver's lines cannot be read, once: it may send many.
+func (l *link) broken(err error) {
+	if !l.told {
+		l.told = true
+		l.server.log.Warn("the driver sent a broken line; nothing is said of others that it sends", "ups", l.device.name, "error", err)
+	}
 }
 
 // take performs one message.
@@ -197,8 +230,9 @@ func (l *link) take(m drvsock.Message) {
 	case drvsock.DumpEnd:
 		l.dumped = true
 	case drvsock.TrackingDone:
-		l.server.tracking.finish(m.ID, m.Result)
-		l.server.log.Info("tracked request ended", "ups", l.device.name, "id", m.ID, "result", m.Result.Reply())
+		if l.server.tracking.finish(m.ID, m.Result) {
+			l.server.log.Info("tracked request ended", "ups", l.device.name, "id", m.ID, "result", m.Result.Reply())
+		}
 	}
 	l.heard = time.Now()
 }

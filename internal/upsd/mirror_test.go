@@ -117,6 +117,78 @@ func TestLiveChanges(t *testing.T) {
 	})
 }
 
+// A driver that hangs up as soon as it is connected is tried ever more slowly, and
+// is no reason to write line after line.
+func TestDriverThatHangsUp(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.driver.set(func() { w.driver.refuse = true; w.driver.conn.Close() })
+		before := len(w.log.text())
+		time.Sleep(10 * time.Minute)
+		text := w.log.text()[before:]
+		if n := strings.Count(text, "ups=fake"); n < 2 || n > 5 {
+			t.Errorf("%d lines about it in 10 minutes; want one at first and one in 5 minutes:\n%s", n, text)
+		}
+		if !strings.Contains(text, "hangs up") {
+			t.Errorf("the log does not say what is wrong:\n%s", text)
+		}
+		w.driver.set(func() { w.driver.refuse = false })
+		before = len(w.log.text())
+		time.Sleep(20 * time.Second)
+		w.dial().want(status, `VAR fake ups.status "OL"`)
+		if text := w.log.text()[before:]; strings.Count(text, "connected to the driver") != 1 {
+			t.Errorf("after it works again the log has %q; want that it is connected", text)
+		}
+	})
+}
+
+// What a driver sends that makes no sense fills no disk.
+func TestDriverThatTalksNonsense(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		before := len(w.log.text())
+		w.driver.say("%s", strings.Repeat("SETINFO a \"b#c\"\nTRACKING nobody-asked 1\n", 1000))
+		synctest.Wait()
+		if n := strings.Count(w.log.text()[before:], "\n"); n != 1 {
+			t.Errorf("%d lines in the log; want 1", n)
+		}
+	})
+}
+
+// The socket of a device is looked for where the configuration of the moment says.
+func TestSocketMoves(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		moved := &fakeDriver{net: w.net, name: "dummy-Fake", dump: "SETINFO ups.status OB\nDATAOK\nDUMPDONE\n"}
+		w.wg.Go(func() { moved.run(w.ctx, t) })
+		c := w.dial()
+		w.server.SetDevices([]Device{{Name: "Fake", Driver: "dummy"}})
+		time.Sleep(5 * time.Second)
+		c.want(status, `VAR fake ups.status "OL"`) // the link that is there is kept
+		w.driver.set(func() { w.driver.conn.Close() })
+		time.Sleep(5 * time.Second)
+		c.want(status, `VAR fake ups.status "OB"`)
+	})
+}
+
+// A driver that takes no requests holds up who makes one, and nobody else.
+func TestStoppedDriverHoldsUpNobody(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.driver.set(func() { w.driver.deaf = true; w.driver.conn.Close() })
+		time.Sleep(5 * time.Second)
+		a, m, c := w.as("admin", "secret"), w.as("mon", `"mon pw"`), w.dial()
+		a.send("INSTCMD fake load.off\n")
+		synctest.Wait()
+		start := time.Now()
+		c.want("GET NUMLOGINS fake", "NUMLOGINS fake 0")
+		m.want("LOGIN fake", "OK")
+		c.want("LIST CLIENT fake", "BEGIN LIST CLIENT fake\nCLIENT fake 127.0.0.1:3493\nEND LIST CLIENT fake")
+		if d := time.Since(start); d != 0 {
+			t.Errorf("they waited %v for another's request; want not at all", d)
+		}
+		if got := a.line(); got != "ERR INSTCMD-FAILED" {
+			t.Errorf("INSTCMD answered %q; want ERR INSTCMD-FAILED", got)
+		}
+	})
+}
+
 func TestListsAreRenderedOncePerChange(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		d := w.server.device([]byte("fake"))

@@ -16,7 +16,6 @@ import (
 	"maps"
 	"math"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -155,19 +154,6 @@ func (s *Server) setTable(list []*device) {
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})
-}
-
-// adopt returns the device of that name and appends it to the table if it is new.
-func (s *Server) adopt(d Device) *device {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := s.table.Load()
-	if dev := t.byName[strings.ToLower(d.Name)]; dev != nil {
-		return dev
-	}
-	dev := newDevice(d)
-	s.setTable(append(slices.Clip(t.list), dev))
-	return dev
 }
 
 // device returns the device that a client named, nil if there is none.
@@ -343,10 +329,10 @@ func (s *Server) forget(sess *session) {
 }
 
 // MirrorAll keeps a mirror of every device in the table, following SetDevices,
-// until ctx ends. dialer tells how to reach the driver of a device.
+// until ctx ends. dialer tells how to reach the driver of a device; it is asked
+// before each attempt.
 func (s *Server) MirrorAll(ctx context.Context, dialer func(Device) Dialer) error {
 	type mirror struct {
-		driver string
 		cancel context.CancelFunc
 		done   chan struct{}
 	}
@@ -361,7 +347,7 @@ func (s *Server) MirrorAll(ctx context.Context, dialer func(Device) Dialer) erro
 		t, changed := s.table.Load(), s.changed
 		s.mu.Unlock()
 		for d := range maps.Clone(running) {
-			if t.byName[d.key] != d || d.info.Load().Driver != running[d].driver {
+			if t.byName[d.key] != d {
 				stop(d)
 			}
 		}
@@ -369,13 +355,12 @@ func (s *Server) MirrorAll(ctx context.Context, dialer func(Device) Dialer) erro
 			if _, ok := running[d]; ok {
 				continue
 			}
-			info := *d.info.Load()
 			mctx, cancel := context.WithCancel(ctx)
-			m := mirror{info.Driver, cancel, make(chan struct{})}
+			m := mirror{cancel, make(chan struct{})}
 			running[d] = m
 			go func() {
 				defer close(m.done)
-				s.mirror(mctx, d, dialer(info))
+				s.mirror(mctx, d, dialer)
 			}()
 		}
 		select {

@@ -49,13 +49,16 @@ func (t *tracking) begin(s *session) string {
 	return id
 }
 
-// finish notes what a driver said of a request.
-func (t *tracking) finish(id string, r netproto.Result) {
+// finish notes what a driver said of a request, and reports whether that was new.
+func (t *tracking) finish(id string, r netproto.Result) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e := t.entries[strings.ToUpper(id)]; e != nil {
-		e.result = r
+	e := t.entries[strings.ToUpper(id)]
+	if e == nil || e.result == r {
+		return false
 	}
+	e.result = r
+	return true
 }
 
 // result returns what is known of a request that user made. A request of another
