@@ -250,15 +250,15 @@ func (m *Monitor) recalculate() {
 // confirmWait bounds how long a decision waits for a second look at old readings.
 const confirmWait = time.Second
 
-// confirmed reports whether the readings that call for a shutdown are fresh. Where
-// one is not, its UPS is asked again and the decision waits for the answer, a
-// second at most. So a timer that runs out between two polls, or the failure of
-// one feed just when the other came back, shuts down nothing that a poll at that
-// moment would have saved.
+// confirmed reports whether the polls that call for a shutdown are fresh, failed
+// ones included. Where one is not, its UPS is asked again and the decision waits for
+// the answer, a second at most. So a timer that runs out between two polls, or the
+// failure of one feed just when the other came back, shuts down nothing that a poll
+// at that moment would have saved.
 func (m *Monitor) confirmed() bool {
 	waiting := false
 	for _, u := range m.units {
-		if !u.verdict.rule.critical() || u.comm != commOK || m.now.Sub(u.lastPoll) < confirmWait {
+		if !u.verdict.rule.critical() || m.now.Sub(u.asked) < confirmWait {
 			continue
 		}
 		waiting = true

@@ -80,6 +80,7 @@ type unit struct {
 	alarm string   // ups.alarm
 
 	lastPoll    time.Time // good ones only; also the last wake-up of the OS
+	asked       time.Time // when the last poll ended, good or failed
 	lostSince   time.Time
 	lostWhy     string    // empty unless it is lost
 	lastNonCrit time.Time // when it was last seen not on low battery
@@ -145,7 +146,7 @@ func (m *Monitor) lost(u *unit, ev Lost) {
 	if u.unsure {
 		u.forget()
 	}
-	u.lostWhy = ev.Err
+	u.lostWhy, u.asked = ev.Err, m.now
 	if ev.Closed {
 		u.loggedIn, u.primary = false, false
 	}
@@ -186,7 +187,7 @@ func (m *Monitor) status(u *unit, ev Status) {
 	if u.comm == commLost {
 		m.notify(CommOK, u, "", "")
 	}
-	u.comm, u.lastPoll, u.lostSince, u.lostWhy = commOK, m.now, time.Time{}, ""
+	u.comm, u.lastPoll, u.asked, u.lostSince, u.lostWhy = commOK, m.now, m.now, time.Time{}, ""
 	u.unsure = false
 	u.raw = ev.Status
 	if !ev.Partial {
