@@ -109,8 +109,11 @@ func (l line) measure(w *ShutdownWhen, words []string) bool {
 		return true
 	case first == "runtime" && below:
 		d, ok := l.period(words[2])
+		if ok && d == 0 {
+			l.warn("SHUTDOWNWHEN: no runtime is below 0; the line is ignored")
+		}
 		w.Measure, w.Limit = RuntimeBelow, d.Seconds()
-		return ok
+		return d > 0
 	}
 	l.warn("SHUTDOWNWHEN wants [noinput and] charge below PERCENT, runtime below TIME or onbattery, then [for TIME], and not %q%s; the line is ignored",
 		strings.Join(words, " "), hint(first, known))
@@ -126,7 +129,10 @@ func holdOff(c *UPSMon, l line) error {
 		return nil
 	}
 	d, ok := l.period(l.words[4])
-	if !ok {
+	if ok && d == 0 {
+		l.warn("HOLDOFF: for 0 seconds nothing is ignored; the line is")
+	}
+	if d == 0 {
 		return nil
 	}
 	h.For = d
@@ -140,12 +146,14 @@ func lostComms(c *UPSMon, l line) error {
 	case w == "nut" && len(l.words) == 2:
 		c.Rules.LostCommsNUT = true
 	case w == "budget":
-		c.Rules.LostCommsNUT = false
+		margin := DefaultMargin
 		if len(l.words) > 2 {
-			if d, ok := l.period(l.words[2]); ok {
-				c.Rules.Margin = d
+			var ok bool
+			if margin, ok = l.period(l.words[2]); !ok {
+				return nil
 			}
 		}
+		c.Rules.LostCommsNUT, c.Rules.Margin = false, margin
 	default:
 		l.warn("LOSTCOMMS is nut, or budget and the time to keep for the shutdown, and not %q%s; the line is ignored",
 			strings.Join(l.words[1:], " "), hint(w, []string{"nut", "budget"}))
@@ -169,11 +177,16 @@ func (l line) period(text string) (time.Duration, bool) {
 	return time.Duration(n) * unit, true
 }
 
-// checkRules warns of rules for systems that no line monitors.
+// checkRules warns of rules for systems that no line monitors, and of those that shut
+// nothing down because this host does not depend on the system.
 func checkRules(s *source, c UPSMon) {
 	var known []string
+	feeds := map[string]bool{}
 	for _, m := range c.Monitors {
 		known = append(known, m.System)
+		if m.PowerValue > 0 {
+			feeds[m.System], feeds["*"] = true, true
+		}
 	}
 	check := func(directive, system string, line int) {
 		if system != "*" && !slices.Contains(known, system) {
@@ -182,6 +195,12 @@ func checkRules(s *source, c UPSMon) {
 	}
 	for _, w := range c.Rules.ShutdownWhen {
 		check("SHUTDOWNWHEN", w.System, w.Line)
+		switch {
+		case c.MinSupplies == 0:
+			s.warn(w.Line, "SHUTDOWNWHEN: with MINSUPPLIES 0 this host only watches; nothing comes of this line")
+		case !feeds[w.System] && (w.System == "*" || slices.Contains(known, w.System)):
+			s.warn(w.Line, "SHUTDOWNWHEN: the power value of %s is 0, so this host does not depend on it; nothing comes of this line", w.System)
+		}
 	}
 	for _, h := range c.Rules.HoldOffs {
 		check("HOLDOFF", h.System, h.Line)

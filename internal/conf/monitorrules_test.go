@@ -56,6 +56,7 @@ func TestBadMonitorRules(t *testing.T) {
 		{"SHUTDOWNWHEN a@h chrage below 30", "did you mean charge"},
 		{"SHUTDOWNWHEN a@h runtime below soon", "a time is"},
 		{"SHUTDOWNWHEN a@h runtime below 99999999999h", "a time is"},
+		{"SHUTDOWNWHEN a@h runtime below 0", "no runtime is below 0"},
 		{"SHUTDOWNWHEN a@h onbattery for -1", "a time is"},
 		{"SHUTDOWNWHEN a@h onbattery longer", "SHUTDOWNWHEN wants"},
 		{"SHUTDOWNWHEN a@h noinput", "SHUTDOWNWHEN wants"},
@@ -63,6 +64,7 @@ func TestBadMonitorRules(t *testing.T) {
 		{"HOLDOFF a@h OB for 5", "HOLDOFF wants"},
 		{"HOLDOFF a@h LB since 5", "HOLDOFF wants"},
 		{"HOLDOFF a@h LB for x", "a time is"},
+		{"HOLDOFF a@h LB for 0s", "nothing is ignored"},
 		{"LOSTCOMMS nutt", "did you mean nut"},
 		{"LOSTCOMMS budget x", "a time is"},
 	}
@@ -81,5 +83,27 @@ func TestRulesForUnknownSystems(t *testing.T) {
 	_, problems, _ := ParseUPSMon("f", strings.NewReader(monitorA+"SHUTDOWNWHEN a@g onbattery for 60\nHOLDOFF b@h LB for 5\n"))
 	if len(problems) != 2 || problems[0].Line != 2 || problems[1].Line != 3 || !strings.Contains(problems[0].Text, "did you mean a@h") {
 		t.Errorf("problems = %v; want one each on lines 2 and 3", problems)
+	}
+}
+
+// A budget that is wrong leaves alone what a line before it said.
+func TestBadBudgetChangesNothing(t *testing.T) {
+	c, _, _ := ParseUPSMon("f", strings.NewReader(monitorA+"LOSTCOMMS nut\nLOSTCOMMS budget x\n"))
+	if !c.Rules.LostCommsNUT {
+		t.Error("LOSTCOMMS budget x is in force; want the line before it")
+	}
+}
+
+// A threshold that can shut nothing down is not what its author wanted.
+func TestRulesWithoutEffect(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"MONITOR a@h 0 u p primary\nMONITOR b@h 1 u p primary\nSHUTDOWNWHEN a@h onbattery\nSHUTDOWNWHEN * onbattery\n", "3: SHUTDOWNWHEN: the power value of a@h is 0"},
+		{"MONITOR a@h 0 u p primary\n\nSHUTDOWNWHEN * onbattery\n", "3: SHUTDOWNWHEN: the power value of * is 0"},
+		{"MONITOR a@h 1 u p primary\nMINSUPPLIES 0\nSHUTDOWNWHEN a@h onbattery\n", "3: SHUTDOWNWHEN: with MINSUPPLIES 0"},
+	} {
+		_, problems, _ := ParseUPSMon("f", strings.NewReader(tt.text))
+		if len(problems) != 1 || !strings.HasPrefix(problems[0].String(), "f:"+tt.want) {
+			t.Errorf("problems of %q = %v; want one that begins with %q", tt.text, problems, tt.want)
+		}
 	}
 }

@@ -217,11 +217,14 @@ var badLines = []struct {
 		`2: MONITOR: the power value -1 is out of range; the line is ignored`,
 		`3: MONITOR: the power value 4294967296 is out of range; the line is ignored`,
 		`4: MONITOR: the power value "2x" is no number and is read as 2`}},
+	{"upsmon.conf", "SHUTDOWNCMD \"\"\nNOTIFYCMD \" \"\n", []string{
+		`1: SHUTDOWNCMD is empty; the line is ignored`,
+		`2: NOTIFYCMD is empty; the line is ignored`}},
 	{"upsmon.conf", "MONITOR a@b 1 u p primry\nMONITOR a@b 1 u p primary\nMONITOR @b 1 u p primary\nMONITOR c@b:x 1 u p primary\n", []string{
 		`1: MONITOR: "primry" is neither primary nor secondary; did you mean primary?; secondary is assumed`,
 		`2: MONITOR: a@b is monitored by line 1 already; the line is ignored`,
-		`3: MONITOR: read address "@b": the name of the ups is missing; it can never be reached`,
-		`4: MONITOR: read address "c@b:x": the port must be a number from 1 to 65535; it can never be reached`}},
+		`3: MONITOR: read address "@b": the name of the ups is missing; it can never be reached and supplies nothing`,
+		`4: MONITOR: read address "c@b:x": the port must be a number from 1 to 65535; it can never be reached and supplies nothing`}},
 	{"upsmon.conf", "MINSUPPLIES -1\nMINSUPPLIES x\nPOLLFREQ 0\nPOLLFREQALERT -1\nFINALDELAY -5\nPOLLFREQ = 5\nDEADTIME\n", []string{
 		`1: MINSUPPLIES must not be negative; the line is ignored`,
 		`2: MINSUPPLIES wants a number and not "x"; the line is ignored`,

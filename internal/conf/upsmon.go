@@ -124,7 +124,7 @@ func upsmonShutdown() []directive[UPSMon] {
 	return []directive[UPSMon]{
 		{name: "MONITOR", words: 2, set: monitor},
 		{name: "SHUTDOWNCMD", words: 2, set: func(c *UPSMon, l line) error {
-			c.ShutdownCmd = l.command()
+			l.command(&c.ShutdownCmd)
 			return nil
 		}},
 		{name: "SHUTDOWNEXIT", words: 2, most: 2, set: shutdownExit},
@@ -133,8 +133,7 @@ func upsmonShutdown() []directive[UPSMon] {
 			return nil
 		}},
 		{name: "NOTIFYCMD", words: 2, set: func(c *UPSMon, l line) error {
-			c.NotifyCmd = l.command()
-			if strings.ContainsRune(c.NotifyCmd[0], ' ') {
+			if l.command(&c.NotifyCmd) && strings.ContainsRune(c.NotifyCmd[0], ' ') {
 				l.warn("NOTIFYCMD: %q is taken for the name of one program, blanks included; write its arguments as words of their own", c.NotifyCmd[0])
 			}
 			return nil
@@ -157,12 +156,17 @@ func upsmonShutdown() []directive[UPSMon] {
 	}
 }
 
-// command returns the words of a command.
-func (l line) command() []string {
+// command stores the words of a command, if there is one.
+func (l line) command(to *[]string) bool {
+	if strings.TrimSpace(l.words[1]) == "" {
+		l.warn("%s is empty; the line is ignored", l.words[0])
+		return false
+	}
 	if slices.Contains(l.words[1:], "=") {
 		l.warn("%s: an '=' outside quotes makes words of its own; quote arguments like \"--name=value\"", l.words[0])
 	}
-	return l.words[1:]
+	*to = l.words[1:]
+	return true
 }
 
 func monitor(c *UPSMon, l line) error {
@@ -195,7 +199,8 @@ func monitor(c *UPSMon, l line) error {
 		}
 	}
 	if _, err := netproto.ParseSystem(m.System); err != nil {
-		l.warn("MONITOR: %v; it can never be reached", err)
+		l.warn("MONITOR: %v; it can never be reached and supplies nothing", err)
+		m.PowerValue = 0
 	}
 	for _, o := range c.Monitors {
 		if sameSystem(o.System, m.System) {

@@ -69,8 +69,7 @@ func ParseUPSSched(name string, r io.Reader) (UPSSched, []Problem, error) {
 func upsschedDirectives() []directive[UPSSched] {
 	return []directive[UPSSched]{
 		{name: "CMDSCRIPT", words: 2, set: func(c *UPSSched, l line) error {
-			c.CmdScript = l.command()
-			if strings.ContainsRune(c.CmdScript[0], ' ') {
+			if l.command(&c.CmdScript) && strings.ContainsRune(c.CmdScript[0], ' ') {
 				l.warn("CMDSCRIPT: %q has blanks; write a program's arguments as words of their own, outside the quotes", c.CmdScript[0])
 			}
 			return nil

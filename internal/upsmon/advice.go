@@ -2,7 +2,10 @@ package upsmon
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"gonut/internal/conf"
 	"gonut/internal/upsmon/monitor"
@@ -27,10 +30,42 @@ func (p *process) advise(c conf.UPSMon) {
 		}
 		fmt.Fprintln(p.env.Stdout, "Warning: no notification command defined"+hint)
 	}
-	if c.PowerDownFlag == "" && monitor.Guards(c) {
-		p.adviseFlag(c)
+	log := p.log.Logger()
+	if err := findShutdownProgram(c.ShutdownCmd); err != nil {
+		log.Error("SHUTDOWNCMD would fail, and this host stay up until the power is gone", "err", err)
+	}
+	if monitor.Guards(c) {
+		if c.PowerDownFlag == "" {
+			p.adviseFlag(c)
+		} else if err := checkFlagFolder(c.PowerDownFlag); err != nil {
+			log.Error("POWERDOWNFLAG would not be written, and the UPS not be switched off after a shutdown", "err", err)
+		}
 	}
 	p.adviseTimers(c)
+}
+
+// findShutdownProgram looks for the program of SHUTDOWNCMD. Only a plain absolute path
+// in front can be judged: all else is the shell's business.
+func findShutdownProgram(command []string) error {
+	words := strings.Fields(shellCommand(command))
+	if len(words) == 0 || !filepath.IsAbs(words[0]) || strings.ContainsAny(words[0], "\"'`$\\;&|<>()*?[]{}~") {
+		return nil
+	}
+	_, err := exec.LookPath(words[0])
+	return err
+}
+
+// checkFlagFolder makes sure that the flag can be where upsmon and the late hook of the
+// shutdown both look for it.
+func checkFlagFolder(flag string) error {
+	if !filepath.IsAbs(flag) {
+		return fmt.Errorf("%s is no absolute path", flag)
+	}
+	fi, err := os.Stat(filepath.Dir(flag))
+	if err == nil && !fi.IsDir() {
+		err = fmt.Errorf("%s is no folder", filepath.Dir(flag))
+	}
+	return err
 }
 
 func (p *process) adviseFlag(c conf.UPSMon) {

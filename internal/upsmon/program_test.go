@@ -168,9 +168,11 @@ func TestAdvice(t *testing.T) {
 		noShutdown = "Warning: no shutdown command defined"
 		noNotify   = "Warning: no notification command defined"
 		noFlag     = "POWERDOWNFLAG is not set: the UPS is not switched off"
+		noProgram  = "SHUTDOWNCMD would fail"
+		noFolder   = "POWERDOWNFLAG would not be written"
 		noTimer    = "upssched.conf:4: nothing cancels the timer down"
 	)
-	all := []string{noShutdown, noNotify, noFlag, noTimer}
+	all := []string{noShutdown, noNotify, noFlag, noProgram, noFolder, noTimer}
 	for _, tt := range []struct {
 		config string
 		want   []string
@@ -179,6 +181,11 @@ func TestAdvice(t *testing.T) {
 		{"MONITOR u@h 1 u p secondary\nNOTIFYFLAG ONBATT EXEC\n", []string{noShutdown + "!\n", noNotify + ", but NOTIFYFLAG asks for it!\n", "POWERDOWNFLAG is not set; that is fine"}},
 		{"MONITOR u@h 0 u p primary\nMINSUPPLIES 0\nNOTIFYCMD x\n", []string{noShutdown + " (fine for a host that only watches)\n"}},
 		{"MONITOR u@h 1 u p primary\nSHUTDOWNCMD x\nPOWERDOWNFLAG @DIR@/flag\nNOTIFYCMD x\n", nil},
+		{"MONITOR u@h 1 u p primary\nSHUTDOWNCMD \"/bin/sh -c 'a b' || x\"\nPOWERDOWNFLAG @DIR@/flag\nNOTIFYCMD x\n", nil},
+		{"MONITOR u@h 1 u p primary\nSHUTDOWNCMD \"/$X/y\"\nPOWERDOWNFLAG @DIR@/flag\nNOTIFYCMD x\n", nil},
+		{"MONITOR u@h 1 u p primary\nSHUTDOWNCMD \"@DIR@/shutdwn -h +0\"\nPOWERDOWNFLAG @DIR@/no/flag\nNOTIFYCMD x\n", []string{noProgram, noFolder}},
+		{"MONITOR u@h 1 u p primary\nSHUTDOWNCMD @DIR@/upsmon.conf\nPOWERDOWNFLAG @DIR@/upsmon.conf/flag\nNOTIFYCMD x\n", []string{noProgram, noFolder}},
+		{"MONITOR u@h 1 u p primary\nSHUTDOWNCMD x\nPOWERDOWNFLAG flag\nNOTIFYCMD x\n", []string{noFolder}},
 		{"MONITOR u@h 1 u p primary\nSHUTDOWNCMD x\nPOWERDOWNFLAG @DIR@/flag\nNOTIFYCMD /sbin/upssched\nNOTIFYFLAG ONBATT EXEC\n", []string{noTimer}},
 	} {
 		s := newSite(t, "")

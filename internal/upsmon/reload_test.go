@@ -72,8 +72,12 @@ func TestReportTellsWhatIsMissing(t *testing.T) {
 		w.serve("server", newDriver("ups", "OL"), newDriver("v", "OL"))
 		gone := make(chan struct{})
 		close(gone)
-		h := w.startWith("host", "MONITOR ups@server 1 sec pw primary\nMONITOR ups@nowhere 1 sec pw secondary\n"+
-			"MONITOR x@server 0 sec pw secondary\nMONITOR v@server 1 sec wrong secondary\n", Deps{ParentGone: gone})
+		c, err := parseAll("MONITOR ups@server 1 sec pw primary\nMONITOR ups@nowhere 1 sec pw secondary\n" +
+			"MONITOR x@server 0 sec pw secondary\nMONITOR v@server 1 sec wrong secondary\nMONITOR v@ 1 sec pw secondary\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := w.startConf("host", c, Deps{ParentGone: gone})
 		time.Sleep(time.Minute)
 		r, _ := h.d.Report()
 		want := []string{
@@ -82,6 +86,7 @@ func TestReportTellsWhatIsMissing(t *testing.T) {
 			"ups@server does not grant this host the role of a primary, so it cannot set FSD",
 			"ups@nowhere is not reached",
 			"v@server does not count this host as logged in, so its primary will not wait for it",
+			"v@ is not an address: correct its MONITOR line",
 		}
 		if !slices.Equal(r.Problems, want) {
 			t.Errorf("Problems = %q; want %q", r.Problems, want)

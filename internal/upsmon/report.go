@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"gonut/internal/netproto"
 	"gonut/internal/upsmon/monitor"
 )
 
@@ -30,16 +31,20 @@ func (l *loop) report(now time.Time) Report {
 		r.Problems = append(r.Problems, "the privileged part has ended: nothing can shut this host down, restart upsmon")
 	}
 	for _, u := range r.Units {
-		if p := unprotected(u); u.PowerValue > 0 && p != "" {
+		if p := unprotected(u); p != "" {
 			r.Problems = append(r.Problems, u.UPS+" "+p)
 		}
 	}
 	return r
 }
 
-// unprotected says what is missing of the protection by a UPS that feeds this host.
+// unprotected says what is missing of the protection by a UPS that feeds this host, or
+// would if its MONITOR line were right.
 func unprotected(u monitor.UnitView) string {
-	switch {
+	switch _, err := netproto.ParseSystem(u.UPS); {
+	case err != nil:
+		return "is not an address: correct its MONITOR line"
+	case u.PowerValue == 0:
 	case u.Comm != "ok":
 		return "is not reached"
 	case !u.LoggedIn:
