@@ -11,55 +11,64 @@ import (
 	"time"
 )
 
-// orderShutdown is the one byte that the child may send to its parent.
-const orderShutdown = 1
+// The one byte that the child may send to its parent, and the one that answers it.
+const (
+	orderShutdown     = 1 // with the flag
+	orderShutdownOnly = 3 // without: the UPS is not to be switched off
+	answerDone        = 4
+	answerFailed      = 5
+)
 
-// A parent is the part of upsmon that stays privileged. It knows a file and a
-// command, waits for one byte, and does nothing else: it reads no configuration,
-// opens no connection and believes nothing that the network says.
+// A parent is the part of upsmon that stays privileged. It knows a file and a command
+// and waits for one byte: it reads no configuration and hears nothing of the network.
 type parent struct {
-	flag     string        // POWERDOWNFLAG; empty: none, or not for this host
-	command  string        // SHUTDOWNCMD for a shell
-	linger   time.Duration // SHUTDOWNEXIT; negative: until the child ends
-	stopping func()        // tells the service manager that the end is near
-	failed   func(error)   // is told what of the shutdown did not work
+	flag     string             // POWERDOWNFLAG; empty: none
+	write    func(string) error // writes the flag: writeFlag
+	command  string             // SHUTDOWNCMD for a shell
+	linger   time.Duration      // SHUTDOWNEXIT; negative: until the child ends
+	stopping func()             // tells the service manager that the end is near
+	failed   func(error)        // is told what of the shutdown did not work
 }
 
-// serve waits for the child's byte and shuts this host down. Its error says that
-// the child ended or spoke nonsense. childEnded is closed when the child is gone.
-func (p parent) serve(ctx context.Context, child io.Reader, childEnded <-chan struct{}) error {
+// serve waits for the child's byte, shuts this host down and answers when that is done.
+// Its error says that the child spoke nonsense or ended, which closes ended.
+func (p parent) serve(ctx context.Context, child io.ReadWriter, ended <-chan struct{}) error {
 	b := make([]byte, 1)
 	if _, err := io.ReadFull(child, b); err != nil {
 		return errors.New("the unprivileged part of upsmon has ended; nothing on this host watches its UPSes now")
-	}
-	if b[0] != orderShutdown {
+	} else if b[0] != orderShutdown && b[0] != orderShutdownOnly {
 		return fmt.Errorf("bogus pipe command %d from the unprivileged part of upsmon", b[0])
 	}
-	begin := time.Now()
+	begin, answer := time.Now(), byte(answerDone)
 	p.stopping()
-	if err := p.Shutdown(ctx, true); err != nil {
+	if err := p.Shutdown(ctx, b[0] == orderShutdown); err != nil {
 		p.failed(err)
+		answer = answerFailed
 	}
-	if p.linger == 0 {
-		return nil
-	}
-	var timeout <-chan time.Time
-	if p.linger > 0 {
-		timeout = time.After(p.linger - time.Since(begin))
-	}
-	select { // the child keeps its logins meanwhile
-	case <-childEnded:
-	case <-timeout:
+	child.Write([]byte{answer}) // if nobody reads it, nobody waits
+	switch {
+	case p.linger < 0: // the child keeps its logins meanwhile
+		<-ended
+	case p.linger > 0:
+		select {
+		case <-ended:
+		case <-time.After(p.linger - time.Since(begin)):
+		}
 	}
 	return nil
 }
 
-// Shutdown writes the flag and runs the command. A flag that cannot be written
-// keeps nobody from shutting down.
-func (p parent) Shutdown(ctx context.Context, powerDown bool) error {
-	var flagErr error
+// Shutdown writes the flag and runs the command. A flag that cannot be written, or a
+// disk that hangs, keeps nobody from shutting down.
+func (p parent) Shutdown(ctx context.Context, powerDown bool) (flagErr error) {
 	if powerDown && p.flag != "" {
-		flagErr = writeFlag(p.flag)
+		wrote := make(chan error, 1)
+		go func() { wrote <- p.write(p.flag) }()
+		select {
+		case flagErr = <-wrote:
+		case <-time.After(5 * time.Second):
+			flagErr = fmt.Errorf("write power-down flag %s: the disk does not answer", p.flag)
+		}
 	}
 	if p.command == "" {
 		return errors.Join(flagErr, errors.New("call SHUTDOWNCMD: none is configured, this host stays up"))
@@ -72,20 +81,19 @@ func (p parent) Shutdown(ctx context.Context, powerDown bool) error {
 	return flagErr
 }
 
-// writeFlag makes the file that has the UPS switched off late in the shutdown. What
-// is there is replaced and never written through: the folder may be the child's.
+// writeFlag replaces what is there and never writes through it: the folder may be the
+// child's. The flag is for the end of this very shutdown, so no disk has to have it.
 func writeFlag(path string) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err == nil {
+		_, err = io.WriteString(f, flagText)
+		if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
+			err = os.Rename(f.Name(), path)
+		}
+		os.Remove(f.Name()) // there is none if all went well
+	}
 	if err != nil {
-		return fmt.Errorf("write power-down flag: %w", err)
+		err = fmt.Errorf("write power-down flag: %w", err)
 	}
-	_, err = io.WriteString(f, flagText)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("write power-down flag: %w", err)
-	}
-	return nil
+	return err
 }

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"go/parser"
 	"go/token"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"gonut/internal/conf"
 	"gonut/internal/program"
@@ -41,39 +43,56 @@ func TestStaleFlagIsCleared(t *testing.T) {
 	}
 }
 
+// A fakeChild is what the unprivileged part says, and hears.
+type fakeChild struct {
+	io.Reader
+	bytes.Buffer
+}
+
+func (c *fakeChild) Read(b []byte) (int, error) { return c.Reader.Read(b) }
+
+func says(text string) *fakeChild { return &fakeChild{Reader: strings.NewReader(text)} }
+
 func TestParent(t *testing.T) {
 	s := newSite(t, "")
 	stopped := 0
-	p := parent{flag: s.path("flag"), command: "echo x >>" + s.path("down"), stopping: func() { stopped++ }}
+	p := parent{flag: s.path("flag"), write: writeFlag, command: "echo x >>" + s.path("down"), stopping: func() { stopped++ }}
 	ended := make(chan struct{})
-	if err := p.serve(t.Context(), strings.NewReader(""), ended); err == nil || stopped != 0 {
+	if err := p.serve(t.Context(), says(""), ended); err == nil || stopped != 0 {
 		t.Errorf("serve(nothing) = %v; want an error", err)
 	}
-	if err := p.serve(t.Context(), strings.NewReader("x"), ended); err == nil || !strings.Contains(err.Error(), "bogus") || stopped != 0 {
+	if err := p.serve(t.Context(), says("x"), ended); err == nil || !strings.Contains(err.Error(), "bogus") || stopped != 0 {
 		t.Errorf("serve(x) = %v; want an error", err)
 	}
-	if _, err := os.Stat(s.path("flag")); err == nil {
-		t.Error("there is a flag although nobody asked for a shutdown")
+	if _, err := os.Stat(s.path("down")); err == nil {
+		t.Error("SHUTDOWNCMD was run although nobody asked for a shutdown")
 	}
-	if err := p.serve(t.Context(), strings.NewReader("\x01"), ended); err != nil || stopped != 1 {
-		t.Errorf("serve(1) = %v; want nil", err)
-	}
-	if set, err := checkFlag(s.path("flag")); !set || err != nil {
-		t.Errorf("flag = %t, %v; want true", set, err)
-	}
-	if _, err := os.Stat(s.path("down")); err != nil {
-		t.Error(err)
+	for i, tt := range []struct {
+		order string
+		flag  bool
+	}{{"\x03", false}, {"\x01", true}} {
+		c := says(tt.order)
+		if err := p.serve(t.Context(), c, ended); err != nil || stopped != i+1 || c.String() != "\x04" {
+			t.Errorf("serve(%q) = %v, answer %q; want nil and that it is done", tt.order, err, &c.Buffer)
+		}
+		if set, err := checkFlag(s.path("flag")); set != tt.flag || err != nil {
+			t.Errorf("flag after %q = %t, %v; want %t", tt.order, set, err, tt.flag)
+		}
+		if text, err := os.ReadFile(s.path("down")); err != nil || len(text) != 2*(i+1) {
+			t.Errorf("after %q SHUTDOWNCMD had written %q, %v", tt.order, text, err)
+		}
 	}
 	p.linger = -1
 	close(ended)
-	if err := p.serve(t.Context(), strings.NewReader("\x01"), ended); err != nil {
+	if err := p.serve(t.Context(), says("\x01"), ended); err != nil {
 		t.Errorf("serve(1) with SHUTDOWNEXIT no = %v; want nil", err)
 	}
 	// A flag that cannot be written and a command that fails are told, and that is all.
 	var told error
-	p = parent{flag: s.path("no/such/folder"), command: "exit 3", stopping: func() {}, failed: func(err error) { told = err }}
-	if err := p.serve(t.Context(), strings.NewReader("\x01"), ended); err != nil {
-		t.Errorf("serve(1) = %v; want nil", err)
+	p = parent{flag: s.path("no/such/folder"), write: writeFlag, command: "exit 3", stopping: func() {}, failed: func(err error) { told = err }}
+	c := says("\x01")
+	if err := p.serve(t.Context(), c, ended); err != nil || c.String() != "\x05" {
+		t.Errorf("serve(1) = %v, answer %q; want nil and that it failed", err, &c.Buffer)
 	}
 	if told == nil || !strings.Contains(told.Error(), "power-down flag") || !strings.Contains(told.Error(), "exit status 3") {
 		t.Errorf("serve(1) told of %v; want two errors", told)
@@ -131,21 +150,19 @@ func TestFlagIsReplaced(t *testing.T) {
 	}
 }
 
-// The UPS of a host that only watches is not switched off.
-func TestWatcherHasNoFlag(t *testing.T) {
-	for _, tt := range []struct {
-		config, want string
-	}{
-		{"MONITOR a@h 1 u p secondary\nPOWERDOWNFLAG /x\n", "/x"},
-		{"MONITOR a@h 0 u p secondary\nMINSUPPLIES 0\nPOWERDOWNFLAG /x\n", ""},
-		{"MONITOR a@h 1 u p secondary\nMINSUPPLIES 0\nPOWERDOWNFLAG /x\n", ""},
-	} {
-		c, err := parse(t, tt.config).load()
-		if err != nil {
-			t.Fatal(err)
+// A disk that hangs keeps nobody from shutting down.
+func TestFlagWaitsForNoDisk(t *testing.T) {
+	s := newSite(t, "")
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		defer close(hang)
+		p := parent{flag: s.path("flag"), command: "echo x >" + s.path("down"), write: func(string) error {
+			<-hang
+			return nil
+		}}
+		err := p.Shutdown(t.Context(), true)
+		if _, statErr := os.Stat(s.path("down")); statErr != nil || err == nil || !strings.Contains(err.Error(), "the disk does not answer") {
+			t.Errorf("Shutdown() with a disk that hangs = %v, SHUTDOWNCMD: %v; want the command run and an error", err, statErr)
 		}
-		if got := newParent(c).flag; got != tt.want {
-			t.Errorf("flag of %q = %q; want %q", tt.config, got, tt.want)
-		}
-	}
+	})
 }

@@ -134,7 +134,11 @@ func (p *process) split(ctx context.Context, c conf.UPSMon, bg *daemon.Backgroun
 	}
 	service := daemon.NewServiceNotifier(p.env.Getenv)
 	guarded := newParent(c)
-	guarded.failed = func(err error) { p.log.Logger().Error("shut down this host", "err", err) }
+	failed := false
+	guarded.failed = func(err error) {
+		failed = true
+		p.log.Logger().Log(ctx, daemon.LevelAlert, "shut down this host", "err", err)
+	}
 	guarded.stopping = func() {
 		service.Stopping("shutting down this host")
 		service.Extend(-1)
@@ -143,17 +147,15 @@ func (p *process) split(ctx context.Context, c conf.UPSMon, bg *daemon.Backgroun
 		p.log.Logger().Log(ctx, daemon.LevelAlert, err.Error())
 		return program.Exit(1)
 	}
+	if failed {
+		return program.Exit(1)
+	}
 	return nil
 }
 
-// newParent returns what shuts this host down. The UPS of a host that only watches
-// is never switched off.
+// newParent returns what shuts this host down.
 func newParent(c conf.UPSMon) parent {
-	p := parent{command: shellCommand(c.ShutdownCmd), linger: c.ShutdownExit}
-	if monitor.Guards(c) {
-		p.flag = c.PowerDownFlag
-	}
-	return p
+	return parent{flag: c.PowerDownFlag, write: writeFlag, command: shellCommand(c.ShutdownCmd), linger: c.ShutdownExit}
 }
 
 // whole does everything in one process, with the privileges that it has.

@@ -118,6 +118,7 @@ type childLink struct {
 	conn       *os.File
 	config     io.ReadCloser // upsmon.conf
 	background bool
+	answer     chan byte // to the order
 }
 
 // joinParent returns the connection to the parent if this process is an
@@ -135,7 +136,7 @@ func joinParent(getenv func(string) string) (*childLink, error) {
 	syscall.CloseOnExec(childFD)
 	syscall.CloseOnExec(configFD)
 	syscall.SetNonblock(childFD, true)
-	return &childLink{os.NewFile(childFD, "parent"), os.NewFile(configFD, "upsmon.conf"), mark == childInBackground}, nil
+	return &childLink{os.NewFile(childFD, "parent"), os.NewFile(configFD, "upsmon.conf"), mark == childInBackground, make(chan byte, 1)}, nil
 }
 
 // ready tells the parent that this process is at work, and waits until the PID file
@@ -154,18 +155,36 @@ func (c *childLink) ready(log *daemon.Log) (gone <-chan struct{}, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("reach the privileged part of upsmon: %w", err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		io.Copy(io.Discard, c.conn)
-	}()
-	return done, nil
+	ended := make(chan struct{})
+	go c.listen(ended)
+	return ended, nil
 }
 
-// Shutdown asks the parent to shut this host down.
-func (c *childLink) Shutdown(context.Context, bool) error {
-	if _, err := c.conn.Write([]byte{orderShutdown}); err != nil {
+// listen takes the parent's answer, should there be one, and sees it end.
+func (c *childLink) listen(ended chan<- struct{}) {
+	defer close(ended)
+	defer close(c.answer)
+	b := make([]byte, 1)
+	if _, err := io.ReadFull(c.conn, b); err == nil {
+		c.answer <- b[0]
+		io.Copy(io.Discard, c.conn)
+	}
+}
+
+// Shutdown has the parent shut this host down and waits until SHUTDOWNCMD has ended:
+// the service manager may take the end of this process for the end of all, and kill a
+// command that is still at work.
+func (c *childLink) Shutdown(_ context.Context, powerDown bool) error {
+	order := byte(orderShutdownOnly)
+	if powerDown {
+		order = orderShutdown
+	}
+	_, err := c.conn.Write([]byte{order})
+	switch {
+	case err != nil:
 		return fmt.Errorf("ask the privileged part of upsmon to shut down: %w", err)
+	case <-c.answer != answerDone:
+		return errors.New("the privileged part of upsmon could not do all of it, or was ended")
 	}
 	return nil
 }

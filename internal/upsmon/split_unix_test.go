@@ -4,6 +4,8 @@ package upsmon
 
 import (
 	"context"
+	"io"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -54,5 +56,47 @@ func TestChildHasTheWatchdog(t *testing.T) {
 		if got := childEnviron(strings.Fields(tt.env), 42, tt.background); !slices.Equal(got, strings.Fields(tt.want)) {
 			t.Errorf("childEnviron(%s, 42, %t) = %s; want %s", tt.env, tt.background, got, tt.want)
 		}
+	}
+}
+
+// The unprivileged part lives until SHUTDOWNCMD is done, and knows how it went.
+func TestChildWaitsForTheCommand(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		powerDown bool
+		order     byte
+		answer    []byte // nothing: the parent is killed
+		ok        bool
+	}{
+		{"all is well", true, orderShutdown, []byte{answerDone}, true},
+		{"without the flag", false, orderShutdownOnly, []byte{answerDone}, true},
+		{"the command fails", true, orderShutdown, []byte{answerFailed}, false},
+		{"the parent is killed", true, orderShutdown, nil, false},
+	} {
+		fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parent := os.NewFile(uintptr(fds[0]), "child")
+		link := &childLink{conn: os.NewFile(uintptr(fds[1]), "parent"), answer: make(chan byte, 1)}
+		ended, result := make(chan struct{}), make(chan error, 1)
+		go link.listen(ended)
+		go func() { result <- link.Shutdown(t.Context(), tt.powerDown) }()
+		b := make([]byte, 1)
+		if _, err := io.ReadFull(parent, b); err != nil || b[0] != tt.order {
+			t.Errorf("%s: order %d, %v; want %d", tt.name, b[0], err, tt.order)
+		}
+		select {
+		case err := <-result:
+			t.Errorf("%s: Shutdown() = %v before the command has ended", tt.name, err)
+		default:
+		}
+		parent.Write(tt.answer)
+		parent.Close()
+		if err := <-result; (err == nil) != tt.ok {
+			t.Errorf("%s: Shutdown() = %v; want success: %t", tt.name, err, tt.ok)
+		}
+		<-ended
+		link.close()
 	}
 }

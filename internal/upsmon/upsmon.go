@@ -136,6 +136,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	l := newLoop(d)
 	err := l.run(ctx)
 	l.end()
+	if err == nil && l.failure != nil {
+		err = program.Exitf(1, "upsmon has ended, and this host may stay up")
+	}
 	return err
 }
 
@@ -152,6 +155,7 @@ type loop struct {
 	notices *dispatcher
 	asked   bool          // for the shutdown of this host
 	result  chan error    // of that; nil when there is none to come
+	failure error         // of the same
 	kept    chan struct{} // closed when the reasons of the shutdown are kept; nil: none are
 	loaded  chan loaded
 	loading bool // the configuration is being read
@@ -458,10 +462,13 @@ func (l *loop) shutDown(a monitor.Shutdown) {
 	l.wg.Go(func() { result <- l.deps.Shutdowner.Shutdown(l.inner, a.PowerDown) })
 }
 
+// shutdownDone takes in how the shutdown went. If it failed, people are what is left;
+// and whoever restarts upsmon, which then tries again.
 func (l *loop) shutdownDone(err error) {
-	l.result = nil
+	l.result, l.failure = nil, err
 	if err != nil {
-		l.log.Error("shut down this host", "err", err)
+		l.log.Log(context.Background(), daemon.LevelAlert, "shut down this host", "err", err)
+		l.notices.send("", Notification{Text: "upsmon could not shut this host down: " + err.Error()}, conf.NotifyWall)
 	}
 }
 
@@ -474,8 +481,13 @@ func (l *loop) end() {
 	for _, p := range l.pollers {
 		p.cancel(cause)
 	}
-	if l.exit != nil && l.result != nil {
-		l.shutdownDone(<-l.result)
+	for l.exit != nil && l.result != nil {
+		select {
+		case err := <-l.result:
+			l.shutdownDone(err)
+		case <-time.After(l.pulse()):
+			l.deps.Service.Watchdog()
+		}
 	}
 	l.notices.close()
 	if l.kept != nil {

@@ -105,8 +105,48 @@ func TestUPSMonSplit(t *testing.T) {
 		pr, _ := h.startSplit()
 		h.run(ourProgram("upsmon", "-c", "fsd"))
 		<-pr.done
-		if out := pr.output(); pr.cmd.ProcessState.ExitCode() != 0 || !strings.Contains(out, "exit status 3") {
-			t.Errorf("privileged part ended with %v and wrote %q; want 0 and what went wrong", pr.cmd.ProcessState, out)
+		if out := pr.output(); pr.cmd.ProcessState.ExitCode() != 1 || !strings.Contains(out, "exit status 3") {
+			t.Errorf("privileged part ended with %v and wrote %q; want 1 and what went wrong", pr.cmd.ProcessState, out)
+		}
+	})
+	t.Run("the child does not end before the command", func(t *testing.T) {
+		t.Parallel()
+		h := splitHost(t, "SHUTDOWNCMD \"sleep 2; id -u >@DIR@/who\"\n")
+		_, child := h.startSplit()
+		h.run(ourProgram("upsmon", "-c", "fsd"))
+		h.eventually("the child has ended", func() error { return ended(child) })
+		if !h.exists("who") {
+			t.Error("the child has ended before SHUTDOWNCMD, which its service manager would kill")
+		}
+	})
+	t.Run("a reload makes it a host that only watches", func(t *testing.T) {
+		t.Parallel()
+		h := splitHost(t, "")
+		file := filepath.Join(h.dir, "conf", "upsmon.conf")
+		for name, mode := range map[string]os.FileMode{file: 0o644, filepath.Join(h.dir, "state"): 0o777} { // for the child
+			if err := os.Chmod(name, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pr, _ := h.startSplit()
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, append(text, "MINSUPPLIES 0\n"...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		h.run(ourProgram("upsmon", "-c", "reload"))
+		h.eventually("the reload is done", func() error {
+			if r := h.run(ourProgram("upsmon", "-c", "status")); !strings.Contains(r.stdout, "needed: 0") {
+				return errIs(r.stdout + r.stderr)
+			}
+			return nil
+		})
+		h.run(ourProgram("upsmon", "-c", "fsd"))
+		<-pr.done
+		if !h.exists("who") || h.exists("killpower") {
+			t.Errorf("command run: %t, flag: %t; want the command only", h.exists("who"), h.exists("killpower"))
 		}
 	})
 	t.Run("the child is killed", func(t *testing.T) {
