@@ -302,6 +302,7 @@ func (w *randomWorld) surprise() int {
 		w.asleep = false
 		if w.m.Phase() == Watching {
 			w.doubt()
+			w.beginAnew()
 		}
 		w.step(Resumed{})
 		return 1
@@ -324,6 +325,20 @@ func (w *randomWorld) doubt() {
 		u.unsure = true
 		if u.reached {
 			u.lastGood = w.now
+		}
+	}
+}
+
+// beginAnew is for after a sleep: what lasted before it does not count.
+func (w *randomWorld) beginAnew() {
+	for _, u := range w.ups {
+		for _, t := range []*time.Time{&u.offSince, &u.overSince, &u.lowSince, &u.lowMaybe} {
+			if !t.IsZero() {
+				*t = w.now
+			}
+		}
+		for _, r := range u.rules {
+			r.sure, r.maybe = time.Time{}, time.Time{}
 		}
 	}
 }

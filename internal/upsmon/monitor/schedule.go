@@ -143,6 +143,7 @@ func (m *Monitor) resumed() {
 	m.notify(SuspendFinished, nil, "", "")
 	for _, u := range m.units {
 		m.doubt(u)
+		u.beginAnew(m.now) // nobody knows what happened meanwhile
 		m.reconnect(u, "the server may have forgotten us while the system slept")
 	}
 }
@@ -172,6 +173,21 @@ func (m *Monitor) doubt(u *unit) {
 	u.unsure = true
 	if !u.lastPoll.IsZero() {
 		u.lastPoll = m.now
+	}
+}
+
+// beginAnew says that what lasts has lasted since now.
+func (u *unit) beginAnew(now time.Time) {
+	for _, t := range []*time.Time{&u.lastNonCrit, &u.oblbSince, &u.offSince, &u.overSince} {
+		if !t.IsZero() {
+			*t = now
+		}
+	}
+	for _, c := range u.rules {
+		c.since = time.Time{}
+	}
+	for _, h := range u.holds {
+		h.since = time.Time{}
 	}
 }
 
