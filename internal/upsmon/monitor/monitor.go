@@ -144,7 +144,7 @@ func (m *Monitor) Deadline() time.Time {
 			e.add(u.next)
 		}
 	case Telling:
-		e.add(m.since.Add(m.conf.HostSync + second))
+		e.add(m.since.Add(m.hostSync() + second))
 		e.add(m.askAt)
 	case Waiting:
 		e.add(m.since.Add(m.conf.FinalDelay))

@@ -63,7 +63,7 @@ func (m *Monitor) tell() {
 	case primaries == 0:
 		m.leaveTelling("no other host waits for this one")
 		return
-	case more(m.now, m.since, m.conf.HostSync):
+	case more(m.now, m.since, m.hostSync()):
 		m.logf(LevelInfo, "", "", "Host sync timer expired, forcing shutdown")
 		m.leaveTelling("HOSTSYNC is over")
 		return
@@ -82,6 +82,10 @@ func (m *Monitor) tell() {
 		m.askAt = time.Time{} // the answers, or HOSTSYNC, come first
 	}
 }
+
+// hostSync is how long others have to log out. Even a negative HOSTSYNC, which C takes
+// as it is, leaves a second in which the servers hear of FSD.
+func (m *Monitor) hostSync() time.Duration { return max(m.conf.HostSync, 0) }
 
 // ownLogin is how many of the logins are this host's: one, unless the server is
 // known to have refused it.
