@@ -103,3 +103,20 @@ func TestReportTellsWhatIsMissing(t *testing.T) {
 		}
 	})
 }
+
+// A threshold for what the UPS does not tell protects from nothing.
+func TestReportTellsOfBlindConditions(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.serve("server", newDriver("ups", "OL"))
+		h := w.start("host", primary+"SHUTDOWNWHEN ups@server runtime below 5m\n")
+		time.Sleep(10 * time.Second)
+		if r, _ := h.d.Report(); !r.Protected() {
+			t.Errorf("Problems at first = %q; want none", r.Problems)
+		}
+		time.Sleep(time.Minute)
+		r, _ := h.d.Report()
+		if len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "runtime below 300 (line 3) cannot hold: the UPS does not tell battery.runtime") {
+			t.Errorf("Problems = %q; want the condition that cannot hold", r.Problems)
+		}
+	})
+}

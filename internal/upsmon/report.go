@@ -34,6 +34,9 @@ func (l *loop) report(now time.Time) Report {
 		if p := unprotected(u); p != "" {
 			r.Problems = append(r.Problems, u.UPS+" "+p)
 		}
+		for _, b := range u.Blind {
+			r.Problems = append(r.Problems, u.UPS+": "+b)
+		}
 	}
 	return r
 }

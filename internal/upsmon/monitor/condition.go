@@ -11,10 +11,13 @@ import (
 // A condition is a ShutdownWhen of one UPS and since when it holds.
 type condition struct {
 	conf.ShutdownWhen
-	since time.Time // zero: it does not hold
+	since   time.Time // zero: it does not hold
+	missing string    // a variable without which it cannot hold, if the UPS has none such
+	blind   time.Time // since when
+	told    bool      // that it is missing
 }
 
-// mergeConditions keeps the time of those conditions that were there before.
+// mergeConditions keeps what is known of those conditions that were there before.
 func mergeConditions(old []*condition, lines []conf.ShutdownWhen, system string) []*condition {
 	var cs []*condition
 	for _, l := range lines {
@@ -26,7 +29,8 @@ func mergeConditions(old []*condition, lines []conf.ShutdownWhen, system string)
 			a, b := o.ShutdownWhen, l
 			a.Line, b.Line = 0, 0
 			if a == b {
-				c.since = o.since
+				*c = *o
+				c.ShutdownWhen = l
 			}
 		}
 		cs = append(cs, c)
@@ -39,6 +43,9 @@ func mergeConditions(old []*condition, lines []conf.ShutdownWhen, system string)
 // partial reading it is not known what is missing.
 func (u *unit) observe(now time.Time, vs []Value, partial bool) {
 	for _, c := range u.rules {
+		if !partial {
+			c.look(now, vs)
+		}
 		switch {
 		case c.holds(u.flags, vs):
 			if c.since.IsZero() {
@@ -46,6 +53,59 @@ func (u *unit) observe(now time.Time, vs []Value, partial bool) {
 			}
 		case !partial || !c.mayHold(u.flags):
 			c.since = time.Time{}
+		}
+	}
+}
+
+// look notes whether a condition has what it needs.
+func (c *condition) look(now time.Time, vs []Value) {
+	c.missing = ""
+	for _, name := range c.variables() {
+		if _, ok := number(vs, name); !ok {
+			c.missing = name
+		}
+	}
+	switch {
+	case c.missing == "":
+		c.blind, c.told = time.Time{}, false
+	case c.blind.IsZero():
+		c.blind = now
+	}
+}
+
+// variables are those without which a condition cannot hold.
+func (c *condition) variables() []string {
+	var names []string
+	if c.NoInput {
+		names = append(names, inputName)
+	}
+	switch c.Measure {
+	case conf.ChargeBelow:
+		names = append(names, chargeName)
+	case conf.RuntimeBelow:
+		names = append(names, runtimeName)
+	}
+	return names
+}
+
+// blindAfter is how long a variable must be missing before it is worth a word: drivers
+// that have just started do not know everything.
+const blindAfter = 30 * time.Second
+
+// without says what keeps a condition from ever holding; empty if nothing does.
+func (c *condition) without(now time.Time) string {
+	if c.blind.IsZero() || now.Sub(c.blind) < blindAfter {
+		return ""
+	}
+	return fmt.Sprintf("SHUTDOWNWHEN %s %s (line %d) cannot hold: the UPS does not tell %s", c.System, c, c.Line, c.missing)
+}
+
+// tellBlind says once of each condition that it cannot hold.
+func (m *Monitor) tellBlind(u *unit) {
+	for _, c := range u.rules {
+		if text := c.without(m.now); text != "" && !c.told {
+			c.told = true
+			m.logf(LevelError, u.conf.System, "", "UPS [%s]: %s", u.conf.System, text)
 		}
 	}
 }

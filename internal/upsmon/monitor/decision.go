@@ -50,6 +50,7 @@ type UnitView struct {
 	Rule       string
 	Reason     string
 	Timers     []string `json:",omitempty"`
+	Blind      []string `json:",omitempty"` // conditions that cannot hold, and why
 	IfLow      string   // what would happen if it were on battery and low now
 }
 
@@ -94,6 +95,11 @@ func (m *Monitor) Units(now time.Time) []UnitView {
 		}
 		if !u.lastPoll.IsZero() {
 			view.Age = wait(now.Sub(u.lastPoll))
+		}
+		for _, c := range u.rules {
+			if text := c.without(now); text != "" {
+				view.Blind = append(view.Blind, text)
+			}
 		}
 		vs = append(vs, view)
 	}

@@ -156,14 +156,9 @@ func Variables(c conf.UPSMon, system, status string) []string {
 		if w.System != "*" && w.System != system {
 			continue
 		}
-		switch w.Measure {
-		case conf.ChargeBelow:
-			names = append(names, chargeName)
-		case conf.RuntimeBelow:
-			names = append(names, runtimeName)
-		}
+		names = append(names, (&condition{ShutdownWhen: w}).variables()...)
 		if w.NoInput {
-			names = append(names, inputName, nominalName)
+			names = append(names, nominalName)
 		}
 	}
 	if !c.Rules.LostCommsNUT && parse(status)&(flagALARM|flagCAL|flagBYPASS) != 0 {

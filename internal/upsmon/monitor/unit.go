@@ -215,6 +215,7 @@ func (m *Monitor) status(u *unit, ev Status) {
 	u.noteNonCritical(m.now)
 	m.waitForLowBattery(u)
 	u.observe(m.now, ev.Values, ev.Partial)
+	m.tellBlind(u)
 }
 
 // noteNonCritical notes the time unless the UPS is on battery, low and in earnest.
