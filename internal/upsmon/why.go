@@ -157,7 +157,7 @@ func why(_ context.Context, e program.Env) error {
 func printDecision(w io.Writer, d monitor.Decision) {
 	fmt.Fprintf(w, "%s: upsmon shut this host down\n", d.Time.Local().Format(time.RFC1123))
 	fmt.Fprintf(w, "  because    %s\n", d.Cause)
-	fmt.Fprintf(w, "  rule       %s; power value %d, needed %d\n", d.Rule, d.Supplies, d.Needed)
+	fmt.Fprintf(w, "  rule       %s; power value of healthy UPSes %d, needed %d\n", d.Rule, d.Supplies, d.Needed)
 	var before []string
 	for _, t := range d.Before {
 		before = append(before, strings.TrimSpace(fmt.Sprintf("%s %s %s%s", t.Time.Local().Format(time.DateTime), t.Type, t.UPS, alarms(t.Extra))))
@@ -172,7 +172,7 @@ func printDecision(w io.Writer, d monitor.Decision) {
 		}
 	}
 	printList(w, "then", d.Then)
-	printList(w, "otherwise", d.Otherwise)
+	printList(w, "avoided by", d.Otherwise)
 }
 
 // printList writes one item a line, the first behind its label.

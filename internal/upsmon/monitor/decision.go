@@ -77,7 +77,11 @@ func (m *Monitor) decision(r Rule) Decision {
 	if len(bad) > 0 {
 		d.Cause += "; " + strings.Join(bad, "; ")
 	}
-	d.Otherwise = append(d.Otherwise, rules[r].otherwise)
+	last := rules[r].otherwise
+	if r == RuleTooFew && d.Needed > 1 { // with 0 it would only watch, and die with its UPS
+		last += ", or a smaller MINSUPPLIES"
+	}
+	d.Otherwise = append(d.Otherwise, last)
 	return d
 }
 

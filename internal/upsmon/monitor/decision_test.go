@@ -105,3 +105,23 @@ func TestDecisionTellsTheStory(t *testing.T) {
 		t.Errorf("decision = %+v; want 0 of 1 needed, and three things that would have prevented it", d)
 	}
 }
+
+// Nobody is advised to set MINSUPPLIES to 0, which would leave the host to die.
+func TestAdviceIsSafe(t *testing.T) {
+	for _, tt := range []struct {
+		config, want string
+	}{
+		{"MONITOR a@h 1 u p primary\n", "one more healthy UPS"},
+		{"MONITOR a@h 2 u p primary\nMINSUPPLIES 2\n", "one more healthy UPS, or a smaller MINSUPPLIES"},
+	} {
+		m, now := watching(t, tt.config, "a@h=OL")
+		for _, a := range m.Step(now, Status{UPS: "a@h", Status: "OB LB"}) {
+			if d, ok := a.(Decide); ok && d.Decision.Otherwise[1] != tt.want {
+				t.Errorf("%q: advice %q; want %q last", tt.config, d.Decision.Otherwise, tt.want)
+			}
+		}
+		if m.Phase() == Watching {
+			t.Errorf("%q: no decision", tt.config)
+		}
+	}
+}

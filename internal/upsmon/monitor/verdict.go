@@ -41,7 +41,7 @@ var rules = [...]struct{ name, text, otherwise string }{
 	RuleCalibrating: {"calibrating", "it is on battery and low, but only to calibrate", ""},
 	RulePending:     {"pending", "it will be critical unless something changes", ""},
 	RuleWaitPrimary: {"wait-primary", "it is on battery and low; the primary has HOSTSYNC to set FSD", ""},
-	RuleFSD:         {"fsd", "its server says FSD, forced shutdown", "FSD stays until upsd starts anew; nothing on this host prevents it"},
+	RuleFSD:         {"fsd", "its server says FSD, forced shutdown", "nothing on this host: the primary set FSD ('nut why' there tells the reason), and it stays until upsd is restarted"},
 	RuleOverload:    {"overload-lost", "it was overloaded when communication was lost, and OVERDURATION has passed", "communication coming back, or a longer OVERDURATION"},
 	RuleAlarmLost:   {"alarm-lost", "it had an alarm when communication was lost", "communication coming back, ALARMCRITICAL 0, or without 'LOSTCOMMS nut' the time that the battery lasts"},
 	RuleCalLost:     {"calibration-lost", "it was calibrating when communication was lost", "communication coming back, or without 'LOSTCOMMS nut' the time that the battery lasts"},
@@ -49,10 +49,10 @@ var rules = [...]struct{ name, text, otherwise string }{
 	RuleOffLost:     {"off-lost", "it was off when communication was lost", "communication coming back, OFFDURATION -1, or without 'LOSTCOMMS nut' the rest of OFFDURATION"},
 	RuleOff:         {"off", "it is off for longer than OFFDURATION", "the UPS being switched on, or a longer OFFDURATION (-1: never)"},
 	RuleCondition:   {"condition", "a SHUTDOWNWHEN condition holds", "mains coming back, or another SHUTDOWNWHEN line"},
-	RuleLowBattery:  {"low-battery", "it is on battery and the battery is low", "mains coming back before the battery was low, or an OBLBDURATION long enough for that"},
+	RuleLowBattery:  {"low-battery", "it is on battery and the battery is low", "mains coming back before the battery was low; if the UPS says LB too early, a longer OBLBDURATION"},
 	RuleDead:        {"dead", "it was on battery when communication was lost, for longer than DEADTIME", "communication coming back, or a longer DEADTIME"},
 	RuleNoPrimary:   {"no-primary", "it is on battery and low, and its primary did not set FSD within HOSTSYNC", "mains coming back, or a longer HOSTSYNC"},
-	RuleTooFew:      {"too-few", "too few UPSes supply this host", "one more healthy UPS, or a smaller MINSUPPLIES"},
+	RuleTooFew:      {"too-few", "too few UPSes supply this host", "one more healthy UPS"},
 	RuleUser:        {"user", "a shutdown was asked for (upsmon -c fsd or SIGUSR1)", "nobody asking for it"},
 }
 
