@@ -58,6 +58,7 @@ type poller struct {
 
 	connected chan struct{} // holds one if there is a new connection
 
+	began    time.Time // the latest poll
 	client   *upsclient.Client
 	loggedIn bool
 	primary  bool
@@ -182,6 +183,7 @@ func (p *poller) tell(ev monitor.Event) {
 
 // poll asks for the status once and tells the loop what came.
 func (p *poller) poll() {
+	p.began = time.Now()
 	if p.badName != nil {
 		p.lost(p.badName)
 		return
@@ -244,7 +246,7 @@ func (p *poller) lost(err error) {
 	}
 	reason := p.reason(err)
 	p.failures.log(p.loop.log, p.loop.now.Load().PollFailLogThrottle, failed, reason)
-	p.tell(monitor.Lost{UPS: p.conf.System, Err: reason, Closed: closed || p.client == nil})
+	p.tell(monitor.Lost{UPS: p.conf.System, Err: reason, Closed: closed || p.client == nil, Waited: time.Since(p.began)})
 }
 
 func (p *poller) reason(err error) string {

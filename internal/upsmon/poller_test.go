@@ -2,12 +2,16 @@ package upsmon
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"gonut/internal/upsmon/monitor"
 )
 
 // A logBuffer keeps the messages of a log, one a line.
@@ -84,4 +88,36 @@ func TestFailuresAreLogged(t *testing.T) {
 			h.wantUp()
 		})
 	}
+}
+
+// A poll that fails tells how long ago it began: its failure proves nothing newer.
+func TestLostTellsItsAge(t *testing.T) {
+	inWorld(t, func(w *world) {
+		var mu sync.Mutex
+		var waited []time.Duration
+		ctx, cancel := context.WithCancel(w.ctx)
+		d := New(monitorLine("ups@server"), Deps{
+			Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			},
+			Hook: func(_ time.Time, ev monitor.Event, _ []monitor.Action) {
+				if l, ok := ev.(monitor.Lost); ok {
+					mu.Lock()
+					waited = append(waited, l.Waited)
+					mu.Unlock()
+				}
+			},
+		})
+		done := make(chan error)
+		go func() { done <- d.Run(ctx) }()
+		time.Sleep(15 * time.Second)
+		cancel()
+		<-done
+		mu.Lock()
+		defer mu.Unlock()
+		if len(waited) != 1 || waited[0] != 10*time.Second {
+			t.Errorf("polls that failed had waited %v; want one, the time to connect", waited)
+		}
+	})
 }

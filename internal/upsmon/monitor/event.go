@@ -46,7 +46,8 @@ type Value struct{ Name, Value string }
 // Lost is a poll that failed, whatever the reason.
 type Lost struct {
 	UPS, Err string
-	Closed   bool // there is no connection any more, and with it no login
+	Closed   bool          // there is no connection any more, and with it no login
+	Waited   time.Duration // since the poll began; it says nothing of what came after
 }
 
 // FSDSet answers a SetFSD action. An empty Err means that the server took it.

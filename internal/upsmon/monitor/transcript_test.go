@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "rewrite the expected actions in testdat
 //
 //	start                         the first event; happens by itself at +0s
 //	status UPS TOKENS… [alarm=TEXT] [name=value…] [partial]
-//	lost UPS, fsd, stop, suspend, resume, parentgone, clockjump TIME, clockset TIME, tick
+//	lost UPS [waited=TIME] [ERROR], fsd, stop, suspend, resume, parentgone, clockjump TIME, clockset TIME, tick
 //	fsdset UPS [ERROR], logins UPS N, connected UPS [login] [primary] [error…]
 //	reload, followed by its configuration on lines that begin with '|'
 //
@@ -368,6 +368,9 @@ func (s *story) parse(words, more string) Event {
 	case "status":
 		return s.parseStatus(f)
 	case "lost":
+		if w, ok := strings.CutPrefix(arg(2), "waited="); ok {
+			return Lost{UPS: arg(1), Err: rest(3), Waited: s.duration(w)}
+		}
 		return Lost{UPS: arg(1), Err: rest(2)}
 	case "connected":
 		ev := Connected{UPS: arg(1)}

@@ -80,7 +80,7 @@ type unit struct {
 	alarm string   // ups.alarm
 
 	lastPoll    time.Time // good ones only; also the last wake-up of the OS
-	asked       time.Time // when the last poll ended, good or failed
+	asked       time.Time // what the last poll tells of, good or failed
 	lostSince   time.Time
 	lostWhy     string    // empty unless it is lost
 	lastNonCrit time.Time // when it was last seen not on low battery
@@ -146,7 +146,7 @@ func (m *Monitor) lost(u *unit, ev Lost) {
 	if u.unsure {
 		u.forget()
 	}
-	u.lostWhy, u.asked = ev.Err, m.now
+	u.lostWhy, u.asked = ev.Err, m.now.Add(-ev.Waited)
 	if ev.Closed {
 		u.loggedIn, u.primary = false, false
 	}
