@@ -44,6 +44,7 @@ type source struct {
 	name     string
 	scan     *words.Scanner
 	problems []Problem
+	section  string // of ups.conf
 }
 
 func newSource(name string, r io.Reader) *source {
@@ -90,7 +91,7 @@ func (s *source) err() error {
 }
 
 func (s *source) warn(line int, format string, args ...any) {
-	s.problems = append(s.problems, Problem{s.name, line, fmt.Sprintf(format, args...)})
+	s.problems = append(s.problems, Problem{File: s.name, Line: line, Text: fmt.Sprintf(format, args...), Section: s.section})
 }
 
 // A line is one record of a file: at least one word.
@@ -105,7 +106,7 @@ func (l line) warn(format string, args ...any) { l.source.warn(l.no, format, arg
 
 // fatal returns the error that makes the whole file useless.
 func (l line) fatal(format string, args ...any) error {
-	return Problem{l.source.name, l.no, fmt.Sprintf(format, args...)}
+	return Problem{File: l.source.name, Line: l.no, Text: fmt.Sprintf(format, args...)}
 }
 
 // surplus warns of the words from number n on, which mean nothing.

@@ -20,6 +20,7 @@ func (Secret) GoString() string { return "***" }
 
 // A UPSConf is ups.conf.
 type UPSConf struct {
+	File     string    // its path
 	Global   []Setting // the lines before the first section, in order
 	Sections []Section // in order; a name occurs once, the last spelling of a line wins
 }
@@ -159,6 +160,9 @@ type Problem struct {
 	File string
 	Line int
 	Text string
+	// Section is the one of ups.conf that the line belongs to, whether it counts or
+	// not; empty before the first.
+	Section string
 }
 
 func (p Problem) String() string {

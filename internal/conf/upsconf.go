@@ -9,7 +9,7 @@ import (
 // ParseUPSConf reads ups.conf. No line of it is fatal: what C ignores is ignored
 // and is a problem. What the options of a driver mean, only the driver knows.
 func ParseUPSConf(name string, r io.Reader) (UPSConf, []Problem, error) {
-	var c UPSConf
+	c := UPSConf{File: name}
 	s := newSource(name, r)
 	skipping := false // below a section header that is none
 	var current *Section
@@ -19,6 +19,7 @@ func ParseUPSConf(name string, r io.Reader) (UPSConf, []Problem, error) {
 			break
 		}
 		if title, ok := l.header(); ok {
+			s.section = title
 			l.surplus(1)
 			skipping = !l.sectionName(title)
 			if !skipping {
@@ -27,6 +28,7 @@ func ParseUPSConf(name string, r io.Reader) (UPSConf, []Problem, error) {
 			continue
 		}
 		if l.brokenHeader() {
+			s.section = strings.Trim(strings.Join(l.words, " "), "[]")
 			l.warn("this is no section header, which is one word: [name] or \"[my name]\"; the lines below are ignored up to the next header")
 			skipping = true
 			continue
@@ -94,6 +96,7 @@ func (c *UPSConf) open(name string, line int) *Section {
 func (c *UPSConf) finish(s *source) {
 	kept := c.Sections[:0]
 	for i, sec := range c.Sections {
+		s.section = sec.Name
 		if len(sec.Settings) == 0 {
 			s.warn(sec.Line, "section [%s] is empty and does not count; it needs driver = and port =", sec.Name)
 			continue

@@ -65,7 +65,7 @@ nowait
 
 func TestUPSConf(t *testing.T) {
 	c, problems, err := ParseUPSConf("ups.conf", strings.NewReader(upsConfText))
-	same(t, "problems", problems, []Problem{{"ups.conf", 18, `ignored after port: "= b"; text with blanks or '=' needs quotes`}})
+	same(t, "problems", problems, []Problem{{File: "ups.conf", Line: 18, Text: `ignored after port: "= b"; text with blanks or '=' needs quotes`, Section: "Other"}})
 	same(t, "error", err, nil)
 	same(t, "Global", c.Global, []Setting{
 		{"maxretry", "3", false, 2}, {"pollinterval", "5", false, 3}, {"DEBUG_MIN", "2", false, 4}, {"nowait", "", true, 5},

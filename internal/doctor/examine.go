@@ -54,11 +54,11 @@ func (p *practice) examine(ctx context.Context, names []string) ([]finding, erro
 	}
 	fs := p.examineStatePath()
 	shared := p.sharedPorts()
-	for i, s := range p.file.Sections {
+	for _, s := range p.file.Sections {
 		if len(names) > 0 && !slices.Contains(names, s.Name) {
 			continue
 		}
-		fs = append(fs, p.notes(i)...)
+		fs = append(fs, p.notes(s)...)
 		found := p.section(ctx, s)
 		if other := shared[s.Name]; other != "" {
 			found = slices.DeleteFunc(found, func(f finding) bool { return f.text == idle })
@@ -69,19 +69,13 @@ func (p *practice) examine(ctx context.Context, names []string) ([]finding, erro
 	return fs, nil
 }
 
-// notes returns the problems that the parser found within section number i.
-func (p *practice) notes(i int) []finding {
-	from, to := p.file.Sections[i].Line, int(^uint(0)>>1)
-	for _, s := range p.file.Sections {
-		if s.Line > from {
-			to = min(to, s.Line)
-		}
-	}
+// notes returns the problems that the parser found within a section.
+func (p *practice) notes(s conf.Section) []finding {
 	var fs []finding
 	for _, pr := range p.problems {
 		// What is missing altogether is told below, with its remedy.
-		if pr.Line > from && pr.Line < to {
-			fs = append(fs, finding{ups: p.file.Sections[i].Name, text: fmt.Sprintf("note: ups.conf:%d: %s", pr.Line, pr.Text)})
+		if pr.Section == s.Name && pr.Line != s.Line {
+			fs = append(fs, finding{ups: s.Name, text: fmt.Sprintf("note: ups.conf:%d: %s", pr.Line, pr.Text)})
 		}
 	}
 	return fs
@@ -177,7 +171,7 @@ func (p *practice) options(pt *patient) []finding {
 	}
 	var fs []finding
 	// Each pass finds one mistake; it goes on without that line.
-	file := conf.UPSConf{Global: slices.Clone(p.file.Global), Sections: []conf.Section{{Name: pt.Name, Line: pt.Line, Settings: slices.Clone(pt.Settings)}}}
+	file := conf.UPSConf{File: "ups.conf", Global: slices.Clone(p.file.Global), Sections: []conf.Section{{Name: pt.Name, Line: pt.Line, Settings: slices.Clone(pt.Settings)}}}
 	for {
 		c, _, err := d.ConfigFromFile(file, pt.Name)
 		if err == nil {

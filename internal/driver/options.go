@@ -19,8 +19,8 @@ func (d *Driver) ConfigFromFile(f conf.UPSConf, upsName string) (c Config, warni
 	if err := o.section(f, upsName); err != nil {
 		return Config{}, nil, err
 	}
-	if o.config.Values.Port == "" {
-		return Config{}, nil, Configf("ups.conf: section [%s] has no port = …", upsName)
+	if !o.hasPort {
+		return Config{}, nil, Configf("%s: section [%s] has no port = …", o.file, upsName)
 	}
 	return o.config, o.warnings, nil
 }
@@ -28,7 +28,9 @@ func (d *Driver) ConfigFromFile(f conf.UPSConf, upsName string) (c Config, warni
 // options gathers a Config setting by setting: later ones win.
 type options struct {
 	driver   *Driver
+	file     string // where the settings with a line number stand
 	config   Config
+	hasPort  bool // it may be empty: some drivers need none
 	warnings []string
 }
 
@@ -38,13 +40,10 @@ func newOptions(d *Driver) *options {
 
 // section takes the global settings of ups.conf and those of one device.
 func (o *options) section(f conf.UPSConf, name string) error {
-	i := slices.IndexFunc(f.Sections, func(s conf.Section) bool { return s.Name == name })
-	if i < 0 {
-		var names []string
-		for _, s := range f.Sections {
-			names = append(names, s.Name)
-		}
-		return Configf("ups.conf: there is no section [%s]%s", name, didYouMean(name, names))
+	o.file = f.File
+	section, ok := f.Section(name)
+	if !ok {
+		return Configf("%s: there is no section [%s]%s", o.file, name, didYouMean(name, f.Names()))
 	}
 	o.config.Values.UPS = name
 	for _, s := range f.Global {
@@ -52,7 +51,7 @@ func (o *options) section(f conf.UPSConf, name string) error {
 			return err
 		}
 	}
-	for _, s := range f.Sections[i].Settings {
+	for _, s := range section.Settings {
 		if err := o.set(s); err != nil {
 			return err
 		}
@@ -115,7 +114,7 @@ func (o *options) common(s conf.Setting) (known bool, err error) {
 	case "driver":
 		return true, o.checkDriver(s)
 	case "port":
-		c.Values.Port = s.Value
+		c.Values.Port, o.hasPort = s.Value, !s.Flag
 	case "user":
 		c.User = s.Value
 	case "group":
@@ -123,7 +122,7 @@ func (o *options) common(s conf.Setting) (known bool, err error) {
 	case "pollinterval":
 		n := ups.Atoi(s.Value)
 		if n <= 0 {
-			return true, wrong(s, "pollinterval = %s: it must be a number of seconds above 0", s.Value)
+			return true, o.wrong(s, "pollinterval = %s: it must be a number of seconds above 0", s.Value)
 		}
 		c.PollInterval = time.Duration(n) * time.Second
 	case "synchronous":
@@ -189,7 +188,7 @@ func (o *options) checkDriver(s conf.Setting) error {
 	if name := strings.TrimPrefix(s.Value, "lt-"); name == o.driver.Name || slices.Contains(o.driver.Aliases, name) {
 		return nil
 	}
-	return wrong(s, "the section is for driver %s, this is %s; start nut %s instead", s.Value, o.driver.Name, s.Value)
+	return o.wrong(s, "the section is for driver %s, this is %s; start nut %s instead", s.Value, o.driver.Name, s.Value)
 }
 
 // own takes a setting of this driver alone.
@@ -202,7 +201,7 @@ func (o *options) own(s conf.Setting) error {
 		}
 		names = append(names, bothScopes()...)
 		names = append(names, "port", "sdcommands", "nolock", "ignorelb", "allow_killpower", "record", "record_limit", "record_private")
-		return wrong(s, "%s is no option of driver %s%s; nut %s -h lists them", s.Name, o.driver.Name,
+		return o.wrong(s, "%s is no option of driver %s%s; nut %s -h lists them", s.Name, o.driver.Name,
 			didYouMean(s.Name, names), o.driver.Name)
 	}
 	name := strings.ToLower(opt.Name)
@@ -211,7 +210,7 @@ func (o *options) own(s conf.Setting) error {
 		return nil
 	}
 	if s.Flag {
-		return wrong(s, "option %s of driver %s wants a value", s.Name, o.driver.Name)
+		return o.wrong(s, "option %s of driver %s wants a value", s.Name, o.driver.Name)
 	}
 	o.config.Values.Set[name] = s.Value
 	return nil
@@ -227,17 +226,14 @@ func (o *options) argument(arg string) error {
 	return o.set(conf.Setting{Name: name, Value: strings.TrimSpace(value), Flag: !hasValue})
 }
 
-func wrong(s conf.Setting, format string, args ...any) error {
-	return Configf("%s%s", where(s), fmt.Sprintf(format, args...))
-}
-
-// where tells which line of ups.conf is meant; settings of the command line have
-// none.
-func where(s conf.Setting) string {
+// wrong returns what is wrong with a setting. Those of the command line have no
+// line number.
+func (o *options) wrong(s conf.Setting, format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
 	if s.Line == 0 {
-		return ""
+		return Configf("%s", text)
 	}
-	return fmt.Sprintf("ups.conf:%d: ", s.Line)
+	return Configf("%s:%d: %s", o.file, s.Line, text)
 }
 
 func didYouMean(name string, known []string) string {

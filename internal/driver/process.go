@@ -24,6 +24,10 @@ const (
 	endPeriod    = 100 * time.Millisecond
 )
 
+// patientStart is how long the first attempt to open a device may delay the start of
+// a driver that does not need it.
+const patientStart = 2 * time.Second
+
 // serve is the normal life of a driver.
 func (p *process) serve(ctx context.Context) error {
 	var bg *daemon.Background
@@ -73,12 +77,8 @@ func (p *process) session(ctx context.Context, signals *daemon.Signals, bg *daem
 	var served error
 	wg.Go(func() { p.handleSignals(ctx, s, signals) })
 	wg.Go(func() {
-		if p.config().OpenOnce { // else there is something to serve: that there is nothing yet
-			select {
-			case <-s.Ready():
-			case <-ctx.Done():
-				return
-			}
+		if !p.awaitService(ctx, s) {
+			return
 		}
 		if served = p.serveSocket(ctx, s, func() {
 			bg.Ready(p.logger)
@@ -94,11 +94,31 @@ func (p *process) session(ctx context.Context, signals *daemon.Signals, bg *daem
 	return errors.Join(err, served)
 }
 
+// awaitService waits until there is something to serve and reports whether there
+// is. Of a driver that starts without its device that may be that there is nothing
+// yet, but not before it is known that its options are right.
+func (p *process) awaitService(ctx context.Context, s *Session) bool {
+	begin, limit := s.Ready(), (<-chan time.Time)(nil)
+	if !p.config().OpenOnce {
+		begin, limit = s.Tried(), time.After(patientStart)
+	}
+	select {
+	case <-begin:
+	case <-limit:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
 // serveSocket opens the driver socket and answers on it. ready is called between
 // the two.
 func (p *process) serveSocket(ctx context.Context, s *Session, ready func()) error {
 	path := p.socketPath()
 	l, err := drvsock.Listen(ctx, path)
+	if errors.Is(err, fs.ErrPermission) && p.fromFile {
+		return fmt.Errorf("%w; nut doctor drivers %s says how to mend it", err, p.config().Values.UPS)
+	}
 	if err != nil {
 		return err
 	}

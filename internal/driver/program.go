@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -111,8 +110,6 @@ func (p *process) firstPass(opts []program.Option) (done bool) {
 		switch o.Letter {
 		case 'D':
 			p.debug++
-		case 'd':
-			p.dump, _ = strconv.Atoi(o.Arg)
 		case 'h':
 			p.banner()
 			fmt.Fprintln(p.env.Stdout)
@@ -161,6 +158,10 @@ func (p *process) apply(opts []program.Option) error {
 				return errors.New("give one of -a and -s, once")
 			}
 			named, p.fromFile = true, o.Letter == 'a'
+		case 'd':
+			if p.dump, err = strconv.Atoi(o.Arg); err != nil || p.dump < 0 {
+				err = fmt.Errorf("-d %s: this is no number of polls", o.Arg)
+			}
 		case 'k':
 			p.kill = true
 		case 'F':
@@ -204,8 +205,10 @@ func (p *process) check(named bool) error {
 		return Configf("which ups? give -a NAME for a section of ups.conf, or -s NAME with -x port=…")
 	case strings.ContainsAny(c.Values.UPS, "/"):
 		return Configf("%q cannot be the name of a ups", c.Values.UPS)
-	case c.Values.Port == "" && p.command == "":
-		return Configf("no port is configured for %s: add port = … to its section of ups.conf", c.Values.UPS)
+	case !p.options.hasPort && p.command == "" && !p.fromFile:
+		return Configf("no port is configured for %s: add -x port=…", c.Values.UPS)
+	case !p.options.hasPort && p.command == "":
+		return Configf("no port is configured for %s: add port = … to its section of %s", c.Values.UPS, p.options.file)
 	}
 	c.Debug = p.verbosity(c.Debug)
 	p.user, p.group, p.chroot = either(p.user, c.User), either(p.group, c.Group), either(p.chroot, c.Chroot)
@@ -243,12 +246,8 @@ func (p *process) readFile(o *options, name string) error {
 	if err != nil {
 		return err
 	}
-	ours := file.Global
-	if s, ok := file.Section(name); ok {
-		ours = slices.Concat(ours, s.Settings)
-	}
 	for _, pr := range problems {
-		if slices.ContainsFunc(ours, func(s conf.Setting) bool { return s.Line == pr.Line }) {
+		if pr.Section == name || pr.Section == "" {
 			o.warnings = append(o.warnings, pr.String())
 		} else {
 			p.log.Debug(pr.String())
@@ -276,6 +275,9 @@ func (p *process) reread() (Config, error) {
 		p.log.Warn(w)
 	}
 	o.config.Debug = p.verbosity(o.config.Debug)
+	if p.paths.StateByEnv {
+		o.config.StatePath = p.config().StatePath // it does not count
+	}
 	return o.config, nil
 }
 

@@ -3,6 +3,7 @@ package driver_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -37,6 +38,9 @@ pollinterval = 1
 	port = auto
 [noport]
 	driver = bench
+[empty]
+	driver = bench
+	port = ""
 `
 
 func newDesk(t *testing.T, b *bench) *desk {
@@ -153,7 +157,7 @@ func TestCommandLine(t *testing.T) {
 		{"-a ups extra", 1, []string{`"extra" is not an option`}},
 		{"-a ups -a ups", 1, []string{"one of -a and -s, once"}},
 		{"-a ups -s x", 1, []string{"one of -a and -s, once"}},
-		{"-a nope", 1, []string{"no section [nope]"}},
+		{"-a nope", 1, []string{k.conf + ": there is no section [nope]"}},
 		{"-a other", 1, []string{"the section is for driver usbhid-ups, this is bench"}},
 		{"-a noport", 1, []string{"no port is configured for noport"}},
 		{"-s x", 1, []string{"no port is configured for x"}},
@@ -163,11 +167,15 @@ func TestCommandLine(t *testing.T) {
 		{"-a ups -x =1", 1, []string{"write -x name=value"}},
 		{"-a ups -i 0", 1, []string{"pollinterval = 0"}},
 		{"-a ups -i soon", 1, []string{"pollinterval = soon"}},
+		{"-a ups -d x", 1, []string{"-d x: this is no number of polls"}},
+		{"-a ups -d -1", 1, []string{"-d -1: this is no number of polls"}},
 		{"-a ups -P x -c exit", 1, []string{"-P x"}},
 		{"-a ups -c bogus", 1, []string{`-c "bogus": no such command`, "usage: bench"}},
 		{"-a ups -c ", 1, []string{`-c "": no such command`}},
 		{"-a ups -c exit -c exit", 1, []string{"give -c once"}},
 		{"-a ups -qqqqqqqq", 1, []string{"-q was given 8 times"}},
+		{"-a empty -d 1", 0, []string{"driver.parameter.port: \n", "ups.status: OL\n"}},
+		{"-s x -x port= -d 1", 0, []string{"driver.parameter.port: \n"}},
 		// Nobody runs whom these could be told to.
 		{"-a ups -c exit", 255, []string{"tell ups"}},
 		{"-a ups -c reload", 255, []string{"tell ups"}},
@@ -217,15 +225,15 @@ func TestCommandLine(t *testing.T) {
 // What is wrong with the lines of one's own section is said, and nothing of others.
 func TestProblemsOfOtherSectionsAreTheirs(t *testing.T) {
 	k := newDesk(t, newBench())
-	k.write("pollinterval = 1\nreconnect_report_freq = x\n[ups]\ndriver = bench\nport = here\nloud yes\nignorelb = no\ndefault.battery.charge.low = 1\n[other]\nmaxretry = y\n")
+	k.write("pollinterval = 1\nreconnect_report_freq = x\n[more]\nsdorder =\n[ups]\ndriver = bench\nport = here\nloud yes\nignorelb = no\ndefault.battery.charge.low = 1\n[other]\nmaxretry = y\n")
 	code, text := k.start("-a", "ups", "-d", "1").wait()
-	for _, want := range []string{"ups.conf:2: reconnect_report_freq wants a number", "ups.conf:7: ignorelb is a flag and is on whatever"} {
+	for _, want := range []string{"ups.conf:2: reconnect_report_freq wants a number", "ups.conf:8: loud: write loud = value", "ups.conf:9: ignorelb is a flag and is on whatever"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("bench printed\n%s\nwant %q in it", text, want)
 		}
 	}
-	if code != 0 || strings.Contains(text, "maxretry") {
-		t.Errorf("exit code %d and\n%s\nwant 0 and nothing about maxretry", code, text)
+	if code != 0 || strings.Contains(text, "maxretry") || strings.Contains(text, "sdorder") {
+		t.Errorf("exit code %d and\n%s\nwant 0 and nothing about sdorder and maxretry", code, text)
 	}
 }
 
@@ -362,4 +370,19 @@ func TestSecondDriverReplacesTheFirst(t *testing.T) {
 	if !strings.Contains(second.text(), "another driver served this ups; it was asked to end") {
 		t.Errorf("the second driver says %q", second.text())
 	}
+}
+
+// A driver that starts without its device does not hide that it never can: it is
+// not served, and the start fails.
+func TestPatientDriverSaysThatItsOptionsAreWrong(t *testing.T) {
+	b := newBench()
+	b.openErr = driver.Configf("speed = 9600: too slow")
+	k := newDesk(t, b)
+	k.d.Patient = func(driver.Values) bool { return true }
+	code, text := k.start("-F", "-a", "ups").wait()
+	if code != 1 || !strings.Contains(text, "speed = 9600: too slow") || strings.Contains(text, "listening on socket") {
+		t.Errorf("exit code %d and\n%s\nwant 1, the reason and no socket", code, text)
+	}
+	b.set(func() { b.openErr = errors.New("switched off") })
+	k.serving(k.start("-F", "-a", "ups"))
 }

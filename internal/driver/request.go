@@ -275,12 +275,12 @@ func (l *loop) reloadConfig() (blocked int, err error) {
 }
 
 // merge takes over from next what may change while a device is open and returns
-// what may not but has changed. Values are compared without regard to case and
-// what vanished from the configuration stays, as in C. live tells that the device
+// what may not but has changed. What vanished from the configuration stays, as in C.
+// live tells that the device
 // has to be opened again, with options that it is allowed to get that way.
 func (c *Config) merge(d *Driver, next Config) (restart []string, live bool) {
 	fixed := func(name, was, is string) {
-		if is != "" && !strings.EqualFold(was, is) {
+		if is != "" && was != is {
 			restart = append(restart, name)
 		}
 	}
@@ -288,11 +288,13 @@ func (c *Config) merge(d *Driver, next Config) (restart []string, live bool) {
 	fixed("user", c.User, next.User)
 	fixed("group", c.Group, next.Group)
 	fixed("chroot", c.Chroot, next.Chroot)
+	fixed("statepath", c.StatePath, next.StatePath)
+	fixed("record", c.Record, next.Record)
 	for name, value := range next.Values.Set {
 		o, _ := d.option(name)
 		was, had := c.Values.Set[name]
 		switch {
-		case had && strings.EqualFold(was, value):
+		case had && was == value:
 		case o.Live:
 			// A device holds the map that it was opened with.
 			c.Values.Set = maps.Clone(c.Values.Set)
@@ -311,6 +313,7 @@ func (c *Config) merge(d *Driver, next Config) (restart []string, live bool) {
 		c.ShutdownCommands = next.ShutdownCommands
 	}
 	c.NoLock = c.NoLock || next.NoLock
+	c.Values.NoLock = c.Values.NoLock || next.Values.NoLock // from when it is opened again
 	c.IgnoreLB = c.IgnoreLB || next.IgnoreLB
 	c.AllowKillpower = c.AllowKillpower || next.AllowKillpower
 	c.Presets = next.Presets

@@ -77,6 +77,7 @@ type Session struct {
 	state    *ups.State
 	requests chan request
 	ready    chan struct{}
+	tried    chan struct{} // closed after the first attempt to open the device
 	over     chan struct{} // closed when Run returns
 	tape     *record.Tape
 	played   *record.Recording // what is played; nil: nothing
@@ -119,6 +120,7 @@ func NewSession(d Driver, c Config, h Hooks, log *slog.Logger) *Session {
 		state:    ups.NewState(),
 		requests: make(chan request),
 		ready:    make(chan struct{}),
+		tried:    make(chan struct{}),
 		over:     make(chan struct{}),
 		readAt:   make(map[string]time.Time),
 	}
@@ -135,6 +137,10 @@ func (s *Session) State() *ups.State { return s.state }
 // Ready is closed when the first complete poll has been published. Before, there
 // is nothing worth serving.
 func (s *Session) Ready() <-chan struct{} { return s.ready }
+
+// Tried is closed when the first attempt to open the device is over, whatever came
+// of it, unless that ended Run.
+func (s *Session) Tried() <-chan struct{} { return s.tried }
 
 // ReadAt returns when the device last reported a variable; ok is false if it
 // never did.
@@ -197,6 +203,8 @@ func (s *Session) Run(ctx context.Context) error {
 		ctx:     ctx,
 		ended:   make(chan *worker, maxHung+2),
 		known:   make(map[string]bool),
+
+		hasTried: sync.OnceFunc(func() { close(s.tried) }),
 	}
 	err := s.openTape(true)
 	if err == nil {
@@ -250,6 +258,7 @@ type loop struct {
 	debugSet int             // SET driver.debug; -1: not set
 	warning  string          // the last of Status
 	serving  bool            // ready is closed
+	hasTried func()          // closes tried
 }
 
 func (l *loop) run() error {
@@ -397,6 +406,7 @@ func (l *loop) beginOpen() {
 			return
 		}
 		l.wake = o.wake
+		l.hasTried()
 	}
 }
 
@@ -476,6 +486,7 @@ func (l *loop) lose(err error) {
 		l.end(err)
 		return
 	}
+	l.hasTried()
 	l.tries++
 	// The first attempts come quickly: most losses are short.
 	pause := reopenSoon

@@ -812,6 +812,20 @@ func TestSessionReload(t *testing.T) {
 		if got := r.do("INSTCMD driver.reload-or-error"); got != netproto.Invalid {
 			t.Errorf("reload of what may not change = %d; want %d", got, netproto.Invalid)
 		}
+		delete(next.Values.Set, "speed")
+		for what, change := range map[string]func(c *driver.Config){
+			"record":    func(c *driver.Config) { c.Record = "/tape" },
+			"statepath": func(c *driver.Config) { c.StatePath = "/elsewhere" },
+			"port":      func(c *driver.Config) { c.Values.Port = "HERE" },
+		} {
+			before := next
+			change(&next)
+			if got := r.do("INSTCMD driver.reload-or-error"); got != netproto.Invalid {
+				t.Errorf("reload of another %s = %d; want %d", what, got, netproto.Invalid)
+			}
+			next = before
+		}
+		next.Values.Set["speed"] = "2400"
 		r.Reload(t.Context(), false) // only complains
 		time.Sleep(time.Second)
 		r.wantStale(false)

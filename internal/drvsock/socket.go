@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -43,7 +44,7 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 			return nil, fmt.Errorf("listen on %s: another driver serves this socket", path)
 		}
 		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("remove stale socket: %w", err)
+			return nil, forbidden(path, fmt.Errorf("remove stale socket: %w", err))
 		}
 	}
 	var lc net.ListenConfig
@@ -52,11 +53,21 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 		return nil, fmt.Errorf("%w: the path has %d bytes, which is too long for a socket; choose a shorter statepath or ups name", err, len(path))
 	}
 	if err != nil {
-		return nil, err
+		return nil, forbidden(path, err)
 	}
 	if err := os.Chmod(path, 0o660); err != nil {
 		l.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+// forbidden adds to an error that the system gave for want of permission who needs
+// which.
+func forbidden(path string, err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%w; the folder %s must be writable for user id %d, which this program runs as, "+
+		"and an old socket in it that user's own", err, filepath.Dir(path), os.Geteuid())
 }

@@ -227,6 +227,27 @@ func TestDriverBecomesItsUser(t *testing.T) {
 	}
 }
 
+// A driver that must not make its socket says who needs which permission, and who
+// knows how to give it.
+func TestForbiddenFolderOfSockets(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become somebody else")
+	}
+	t.Parallel()
+	h := newHost(t, driverFiles(t, "ups.status: OL\n"))
+	for _, path := range []string{h.dir, filepath.Join(h.dir, "conf"), filepath.Join(h.dir, "state"), filepath.Join(h.dir, "conf", "ups.conf"), filepath.Join(h.dir, "conf", "rec.dev")} {
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := h.run(ourProgram("dummy-ups", "-F", "-a", "rec", "-u", "nobody"))
+	for _, want := range []string{"the folder " + filepath.Join(h.dir, "state") + " must be writable for user id ", "nut doctor drivers rec says"} {
+		if r.code != 1 || !strings.Contains(r.stderr, want) {
+			t.Errorf("exit code %d and\n%s\nwant 1 and %q in it", r.code, r.stderr, want)
+		}
+	}
+}
+
 // TERM, INT and QUIT end a driver with success and without a trace; PIPE and URG mean
 // nothing to it.
 func TestDriverSignals(t *testing.T) {
