@@ -18,14 +18,11 @@ import (
 // own children may still hold it.
 const outputWait = time.Second
 
-// errIncomplete means that a section cannot be started, now or later.
-var errIncomplete = errors.New("its section in ups.conf needs driver = and port =")
-
 // program returns the command that runs the driver of u: the file in the folder
 // of drivers or else this binary under the driver's name.
 func (c *controller) program(u unit, args []string) (*exec.Cmd, error) {
-	if u.driver == "" || u.port == "" {
-		return nil, errIncomplete
+	if u.incomplete != "" {
+		return nil, errors.New(u.incomplete)
 	}
 	path := filepath.Join(c.drivers, u.driver)
 	var cmd *exec.Cmd
@@ -40,11 +37,21 @@ func (c *controller) program(u unit, args []string) (*exec.Cmd, error) {
 			return nil, err
 		}
 	default:
-		return nil, fmt.Errorf("there is no driver %s in %s; check driver = of the section, and driverpath", u.driver, c.drivers)
+		return nil, fmt.Errorf("there is no driver %s in %s%s; nut doctor drivers %s tells more", u.driver, c.drivers, c.likeDriver(u.driver), u.ups)
 	}
 	cmd.Stdout, cmd.Stderr = c.env.Stdout, c.env.Stderr
 	cmd.WaitDelay = outputWait
 	return cmd, nil
+}
+
+// likeDriver names the program in the folder of drivers that a wrong name may mean.
+func (c *controller) likeDriver(name string) string {
+	entries, _ := os.ReadDir(c.drivers) // none: nothing to suggest
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return suggestion(name, names)
 }
 
 // commandLine is what a user would type for cmd.

@@ -50,6 +50,10 @@ func (c *controller) startUnit(ctx context.Context, u unit) (*child, error) {
 	c.debug(ctx, 1, "Starting UPS: %s", u.ups)
 	if u.tries == 0 {
 		c.log.Warn(fmt.Sprintf("UPS %s: maxretry = 0 means never to start its driver", u.ups))
+		return nil, nil
+	}
+	if _, err := c.program(u, nil); err != nil {
+		return nil, err // another try would find no more
 	}
 	var starting []*child
 	var failure error

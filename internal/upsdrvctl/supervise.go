@@ -134,7 +134,7 @@ func (k *keeper) run(ctx context.Context) (why string, again bool) {
 	cmd, err := k.c.program(k.u, k.c.opt.driverArgs(k.u, false))
 	if err != nil {
 		// The file may come back, as during an upgrade; a line of ups.conf does not.
-		return err.Error(), !errors.Is(err, errIncomplete)
+		return err.Error(), k.u.incomplete == ""
 	}
 	last := &lastLine{to: k.c.env.Stderr}
 	cmd.Stderr = last

@@ -1,6 +1,7 @@
 package upsdrvctl
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ const (
 // A unit is one section of ups.conf as upsdrvctl sees it.
 type unit struct {
 	ups, driver, port string
+	incomplete        string        // what its section lacks to be started, and where; empty: nothing
 	order             int           // sdorder: the pass of a shutdown; negative: none
 	startDelay        time.Duration // how long to wait for a driver to be ready; not above 0: without end
 	tries             int           // how often to try to start it
@@ -45,6 +47,7 @@ func units(file conf.UPSConf, paths conf.Paths) []unit {
 		u := unit{
 			ups:        s.Name,
 			driver:     s.Driver(),
+			incomplete: incomplete(file, s),
 			port:       s.Port(),
 			order:      atoi(s.Get("sdorder"), 0),
 			startDelay: seconds(number("maxstartdelay", defaultStartDelay)),
@@ -64,6 +67,20 @@ func units(file conf.UPSConf, paths conf.Paths) []unit {
 		us = append(us, u)
 	}
 	return us
+}
+
+// incomplete says what a section lacks without which no driver can be started.
+func incomplete(file conf.UPSConf, s conf.Section) string {
+	var missing string
+	switch {
+	case s.Complete():
+		return ""
+	case s.Driver() == "":
+		missing = "driver"
+	default:
+		missing = "port"
+	}
+	return fmt.Sprintf("%s:%d: section [%s] has no line %s = …", file.File, s.Line, s.Name, missing)
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -59,12 +59,20 @@ func TestStartsItself(t *testing.T) {
 
 // C's upsdrvctl does not start any driver that follows a missing one.
 func TestMissingProgramDoesNotStopTheOthers(t *testing.T) {
-	r := newRig(t, "[a]\ndriver = nosuch\nport = x\n[b]\ndriver = "+fakeName+"\n"+section("good")).install()
-	r.want(1, "", "start UPS a: there is no driver nosuch in", "start")
+	r := newRig(t, "maxretry = 3\n[a]\ndriver = fakedvr\nport = x\n[b]\ndriver = "+fakeName+"\n[c]\nport = x\n[noport]\ndriver = "+fakeName+"\nport = \"\"\n"+section("good")).install()
+	const missing = "start UPS a: there is no driver fakedvr in "
+	_, _, text := r.run("start")
+	if strings.Count(text, missing) != 1 || !strings.Contains(text, "; did you mean fakedrv?; nut doctor drivers a tells more") {
+		t.Errorf("start of a missing driver says %q; want %q once, and what is there", text, missing)
+	}
 	if !r.running("good") {
 		t.Error("good was not started")
 	}
-	r.want(1, "", "start UPS b: its section in ups.conf needs driver = and port =", "start", "b")
+	if !r.running("noport") {
+		t.Error("noport, whose port is empty, was not started")
+	}
+	r.want(1, "", "ups.conf:7: section [b] has no line port = …", "start", "b")
+	r.want(1, "", "ups.conf:9: section [c] has no line driver = …", "start", "c")
 }
 
 func TestStartTriesAgain(t *testing.T) {
