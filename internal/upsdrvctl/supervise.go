@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gonut/internal/daemon"
+	"gonut/internal/program"
 )
 
 // How the supervisor treats drivers that end.
@@ -55,7 +56,13 @@ func (c *controller) supervise(ctx context.Context) error {
 	notify := daemon.NewServiceNotifier(c.env.Getenv)
 	var ks []*keeper
 	var wg sync.WaitGroup
+	var end error
 	for _, u := range c.units {
+		if u.incomplete != "" {
+			c.log.Error(fmt.Sprintf("start UPS %s: %s", u.ups, u.incomplete))
+			end = program.Exit(1)
+			continue
+		}
 		k := &keeper{c: c, u: u}
 		ks = append(ks, k)
 		wg.Go(func() { k.keep(ctx) })
@@ -70,7 +77,7 @@ func (c *controller) supervise(ctx context.Context) error {
 			if _, bySignal := errors.AsType[*daemon.SignalError](context.Cause(ctx)); bySignal {
 				return nil
 			}
-			return ctx.Err()
+			return errors.Join(ctx.Err(), end)
 		case sig := <-signals.Reload:
 			c.forward(ks, sig)
 		case sig := <-signals.User1:
@@ -133,8 +140,7 @@ func (k *keeper) keep(ctx context.Context) {
 func (k *keeper) run(ctx context.Context) (why string, again bool) {
 	cmd, err := k.c.program(k.u, k.c.opt.driverArgs(k.u, false))
 	if err != nil {
-		// The file may come back, as during an upgrade; a line of ups.conf does not.
-		return err.Error(), k.u.incomplete == ""
+		return err.Error(), true // the file may come back, as during an upgrade
 	}
 	last := &lastLine{to: k.c.env.Stderr}
 	cmd.Stderr = last

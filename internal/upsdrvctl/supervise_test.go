@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -79,4 +80,11 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 			t.Error("watch = true at the end of its context; want false")
 		}
 	})
+}
+
+// A supervisor that can start nothing ends, and not with success.
+func TestSuperviseNothing(t *testing.T) {
+	r := newRig(t, "[a]\ndriver = "+fakeName+"\n[b]\nport = x\n").install()
+	r.want(1, "", "start UPS b: "+filepath.Join(r.dir, "conf", "ups.conf")+":5: section [b] has no line driver = …", "-F", "start")
+	r.wantCalls()
 }

@@ -187,12 +187,19 @@ func (p *player) load() error {
 	if p.rec != nil && info.ModTime().Equal(p.seen.ModTime()) && info.Size() == p.seen.Size() {
 		return nil
 	}
+	if info.Mode()&fs.ModeNamedPipe != 0 {
+		return fmt.Errorf("read recording %s: it is a pipe, which could be read only once", p.source.show)
+	}
 	f, err := p.source.fs.Open(p.source.name)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("read recording %s: %w; it must be readable for user id %d, which this program runs as",
+			p.source.show, cause(err), os.Geteuid())
+	}
 	if err != nil {
 		return fmt.Errorf("read recording %s: %w", p.source.show, cause(err))
 	}
 	defer f.Close()
-	rec, err := parse(p.source.show, f)
+	rec, err := parse(p.source.show, f, maxFile)
 	if err != nil {
 		return fmt.Errorf("read recording %s: %w", p.source.show, cause(err))
 	}

@@ -317,7 +317,7 @@ func TestModeFollowsThePort(t *testing.T) {
 }
 
 func TestGarbageIsToldAndTheRestServed(t *testing.T) {
-	path := write(t, "x.dev", "ups.status: OB\ngarbage\n\x00\xff\n:x\nTIMER soon\n#RW:x:FOO\n#CMD:!\nups load: 5\nups.load: 7\n")
+	path := write(t, "x.dev", "ups.status: OB\ngarbage\n\x00\xff\n:x\nTIMER soon\n#RW:x:FOO\n#CMD:!\nups load: 5\nups.load: 7\nTIMER 9223372037\n")
 	var told strings.Builder
 	synctest.Test(t, func(t *testing.T) {
 		c := driver.NewConfig("dummy", path)
@@ -331,17 +331,31 @@ func TestGarbageIsToldAndTheRestServed(t *testing.T) {
 		cancel()
 		<-done
 	})
-	for _, line := range []string{":2: ", ":4: ", ":5: ", ":6: ", ":7: ", ":8: "} {
+	for _, line := range []string{":2: ", ":4: ", ":5: ", ":6: ", ":7: ", ":8: ", ":10: "} {
 		if !strings.Contains(told.String(), path+line) {
 			t.Errorf("no message about %s%s in:\n%s", path, line, told.String())
 		}
 	}
 }
 
+// However much of a file is no recording, the log is not filled.
+func TestMuchGarbage(t *testing.T) {
+	var told strings.Builder
+	v := driver.Values{Port: write(t, "x.dev", strings.Repeat("garbage\n", 1000)), Set: map[string]string{}}
+	if _, err := dummyups.Driver().Open(t.Context(), v, slog.New(slog.NewTextHandler(&told, nil))); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(told.String(), "\n"); n != 21 || !strings.Contains(told.String(), "x.dev:21: there are more lines like those") {
+		t.Errorf("said in %d lines\n%s\nwant 21, of which the last says that there are more", n, told.String())
+	}
+}
+
 func TestOpenErrors(t *testing.T) {
+	long := write(t, "x.dev", "ups.status: OL\nups.mfr: "+strings.Repeat("x", 1<<20)+"\n")
 	tests := []struct{ port, mode, want string }{
 		{"/nowhere/x.dev", "", "read recording /nowhere/x.dev: no such file or directory"},
 		{"recording:none", "", "recording:none"},
+		{long, "", "line 2 has more than 1048576 bytes"},
 		{"x.dev", "dummy-twice", "read recording"}, // a word that is no mode is passed over
 	}
 	for _, tt := range tests {

@@ -51,3 +51,22 @@ func FuzzRecording(f *testing.F) {
 		}
 	})
 }
+
+// endless is a file such as /dev/zero.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = '\n'
+	}
+	return len(p), nil
+}
+
+func TestFileWithoutEnd(t *testing.T) {
+	if _, err := parse("x", endless{}, 1<<20); err == nil || !strings.Contains(err.Error(), "more than 1048576 bytes") {
+		t.Errorf("parse of a file without end = %v; want an error about its size", err)
+	}
+	if _, err := parse("x", strings.NewReader("a.b: c\n"), 7); err != nil {
+		t.Errorf("parse of as much as is allowed = %v; want nil", err)
+	}
+}

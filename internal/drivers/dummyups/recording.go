@@ -3,7 +3,10 @@ package dummyups
 import (
 	"bufio"
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -39,23 +42,45 @@ type recording struct {
 	problems []conf.Problem             // lines that mean nothing
 }
 
-// maxProblems is how many bad lines are told; a file with more is no recording.
-const maxProblems = 20
+const (
+	// maxProblems is how many bad lines are told; a file with more is no recording.
+	maxProblems = 20
+	// maxLine and maxFile are how many bytes a line and a file may have. Weeks of a
+	// UPS fit; devices that never end do not.
+	maxLine = 1 << 20
+	maxFile = 256 << 20
+	// maxPause is the longest time of TIMER.
+	maxPause = math.MaxInt64 / time.Second
+)
 
 // parse reads a recording: what upsc prints, one "name: value" a line, with TIMER
 // and ALARM lines between and, in the comments, what may be set (#RW:) and what
 // commands there are (#CMD:). Unlike C's driver it takes the value as upsc printed
 // it: blanks, backslashes and quotes stay. Lines that mean nothing become problems
-// and the rest is used; only the reader's own failure is an error.
-func parse(name string, r io.Reader) (*recording, error) {
+// and the rest is used; only what cannot be read or has more than limit bytes is an
+// error.
+func parse(name string, r io.Reader, limit int64) (*recording, error) {
 	rec := &recording{writable: make(map[string]driver.Writable)}
-	s := bufio.NewScanner(r)
-	s.Buffer(nil, 1<<20)
-	for no := 1; s.Scan(); no++ {
+	limited := &io.LimitedReader{R: r, N: limit + 1}
+	s := bufio.NewScanner(limited)
+	s.Buffer(nil, maxLine)
+	no := 1
+	for ; s.Scan(); no++ {
 		line := clean(s.Bytes())
-		if problem := rec.line(line); problem != "" && len(rec.problems) < maxProblems {
+		switch problem := rec.line(line); {
+		case problem == "" || len(rec.problems) > maxProblems:
+			continue
+		case len(rec.problems) == maxProblems:
+			rec.problems = append(rec.problems, conf.Problem{File: name, Line: no, Text: "there are more lines like those; is the file a recording?"})
+		default:
 			rec.problems = append(rec.problems, conf.Problem{File: name, Line: no, Text: problem})
 		}
+	}
+	if errors.Is(s.Err(), bufio.ErrTooLong) {
+		return nil, fmt.Errorf("line %d has more than %d bytes, so this is no recording", no, maxLine)
+	}
+	if limited.N == 0 {
+		return nil, fmt.Errorf("it has more than %d bytes, so this is no recording", limit)
 	}
 	return rec, s.Err()
 }
@@ -96,7 +121,7 @@ func (rec *recording) line(line string) (problem string) {
 
 func (rec *recording) timer(arg string) (problem string) {
 	n, err := strconv.Atoi(strings.TrimSpace(arg))
-	if err != nil || n < 0 {
+	if err != nil || n < 0 || int64(n) > int64(maxPause) {
 		return "TIMER wants a number of seconds, not " + words.Quote(strings.TrimSpace(arg))
 	}
 	rec.steps = append(rec.steps, step{kind: pause, wait: time.Duration(n) * time.Second})
