@@ -47,11 +47,12 @@ type Driver struct {
 
 // An Option is one option of a driver, beyond those that all drivers have.
 type Option struct {
-	Name   string
-	Help   string
-	Flag   bool // takes no value
-	Secret bool // never published or logged
-	Live   bool // may change while the driver runs
+	Name     string
+	Help     string
+	Flag     bool // takes no value
+	Optional bool // the value may be left out
+	Secret   bool // never published or logged
+	Live     bool // may change while the driver runs
 }
 
 // Values are the options that a device was given. Names are lower case.

@@ -209,7 +209,7 @@ func (o *options) own(s conf.Setting) error {
 		o.config.Values.Set[name] = ""
 		return nil
 	}
-	if s.Flag {
+	if s.Flag && !opt.Optional {
 		return o.wrong(s, "option %s of driver %s wants a value", s.Name, o.driver.Name)
 	}
 	o.config.Values.Set[name] = s.Value

@@ -324,7 +324,10 @@ func (p *process) usage(w io.Writer) {
 	}
 	for _, o := range p.driver.Options {
 		name := o.Name
-		if !o.Flag {
+		switch {
+		case o.Optional:
+			name += "[=VALUE]"
+		case !o.Flag:
 			name += "=VALUE"
 		}
 		fmt.Fprintf(w, "  %-28s %s\n", name, o.Help)

@@ -48,13 +48,20 @@ func (f Field) Bits(report []byte) (uint64, bool) {
 	return v, true
 }
 
-// AllOnes reports whether all bits of the field are set although its range knows
-// no negative numbers, which is how devices say that they do not know. Fields of
-// less than eight bits are flags and choices, and never say it.
+// AllOnes reports whether all bits of the field are set although it has no negative
+// numbers, which is how devices say that they do not know. Fields of less than eight
+// bits are flags and choices, and never say it.
 func (f Field) AllOnes(report []byte) bool {
 	v, ok := f.Bits(report)
-	return ok && f.Size >= 8 && f.LogMin >= 0 && bits.OnesCount64(v) == min(f.Size, 64)
+	return ok && f.Size >= 8 && !f.signed() && bits.OnesCount64(v) == min(f.Size, 64)
 }
+
+// signed reports whether the field has negative numbers: its range begins below 0,
+// and the largest number of the range leaves a bit for the sign.
+func (f Field) signed() bool { return f.LogMin < 0 && f.width() < f.Size }
+
+// width is how many bits the numbers of the field's range need besides a sign.
+func (f Field) width() int { return max(magnitude(f.LogMin), magnitude(f.LogMax)) }
 
 // Null reports whether the device says by a value out of its range that it has
 // none, which it may only if the descriptor announced that.
@@ -78,9 +85,9 @@ func (f Field) Logical(report []byte) (int64, bool) {
 	if !ok {
 		return 0, false
 	}
-	width := max(magnitude(f.LogMin), magnitude(f.LogMax))
+	width := f.width()
 	v := int64(raw & (1<<width - 1))
-	if f.LogMin < 0 && raw>>width&1 == 1 {
+	if f.signed() && raw>>width&1 == 1 {
 		v -= 1 << width
 	}
 	if f.LogMax >= f.LogMin {
@@ -172,7 +179,12 @@ func (f Field) Fit(v float64) (int64, error) {
 	}
 	v = math.Round(v)
 	size := min(f.Size, 62)
-	if v >= float64(int64(1)<<size) || v < -float64(int64(1)<<max(size-1, 0)) {
+	half := float64(int64(1) << max(size-1, 0))
+	limit := 2 * half
+	if f.signed() {
+		limit = half // what is above would be taken for a negative number
+	}
+	if v >= limit || v < -half {
 		return 0, fmt.Errorf("%.0f does not fit into the %d bits that the device has for it", v, f.Size)
 	}
 	return int64(v), nil

@@ -184,6 +184,16 @@ func TestToLogical(t *testing.T) {
 			t.Errorf("ToLogical(%v) = %d; want an error", v, got)
 		}
 	}
+	// 65535 would arrive as -1, which stops what it should start.
+	signed := Field{Size: 16, LogMin: -1, LogMax: 600, Flags: 0xA2}
+	for _, test := range []struct {
+		v  float64
+		ok bool
+	}{{-1, true}, {32767, true}, {32768, false}, {65535, false}, {-32768, true}} {
+		if got, err := signed.ToLogical(test.v); (err == nil) != test.ok {
+			t.Errorf("ToLogical(%v) of a field with a sign = %d, %v; want success: %t", test.v, got, err, test.ok)
+		}
+	}
 	f.Flags = flagConstant
 	if _, err := f.ToLogical(1); !errors.Is(err, ErrReadOnly) {
 		t.Errorf("ToLogical on a constant = %v; want ErrReadOnly", err)
@@ -217,6 +227,8 @@ func TestAllOnesAndNull(t *testing.T) {
 		{Field{Size: 16, LogMax: 65535}, "01 ff ff", true, false},
 		{Field{Size: 16, LogMax: 65534}, "01 ff ff", true, false},
 		{Field{Size: 16, LogMin: -1, LogMax: 32767}, "01 ff ff", false, false},
+		{Field{Size: 16, LogMin: -1, LogMax: 65535}, "01 ff ff", true, false}, // no bit is left for a sign
+		{Field{Size: 16, LogMin: -1, LogMax: 65535}, "01 fe ff", false, false},
 		{Field{Size: 16, LogMax: 65535}, "01 fe ff", false, false},
 		{Field{Size: 1, LogMax: 1}, "01 01", false, false},
 		{Field{Size: 8, LogMax: 100, Flags: flagNull}, "01 80", false, true},

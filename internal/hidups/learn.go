@@ -71,16 +71,36 @@ func (l *Lesson) Redact() {
 	l.Recording.Redact(l.Recording.Info.Serial)
 	for i := range l.Fields {
 		v := &l.Fields[i]
-		data := l.Recording.Features[v.Field.Report]
-		switch last := v.Path[strings.LastIndexByte(v.Path, '.')+1:]; {
-		case last == "SerialNumber" && v.Field.Put(data, 0):
-			v.Value = 0
-		case last == "iSerialNumber":
-			if n, ok := v.Field.Logical(data); ok {
-				l.Recording.Redact(l.Recording.Strings[int(n)])
+		for _, data := range l.reports(v.Field) {
+			switch last := v.Path[strings.LastIndexByte(v.Path, '.')+1:]; {
+			case last == "SerialNumber" && v.Field.Put(data, 0):
+				v.Value = 0
+			case last == "iSerialNumber":
+				if n, ok := v.Field.Logical(data); ok {
+					l.Recording.Redact(l.Recording.Strings[int(n)])
+				}
 			}
 		}
 	}
+}
+
+// reports are those of the recording that a field may be in. Asked for a feature report
+// that it has not, a device may answer with its input report of that id.
+func (l *Lesson) reports(f hid.Field) [][]byte {
+	feature := l.Recording.Features[f.Report]
+	if f.Kind == hid.Feature {
+		return [][]byte{feature}
+	}
+	var all [][]byte
+	if !slices.ContainsFunc(l.Fields, func(v FieldValue) bool { return v.Field.Kind == hid.Feature && v.Field.Report == f.Report }) {
+		all = append(all, feature)
+	}
+	for _, in := range l.Recording.Inputs {
+		if in[0] == f.Report {
+			all = append(all, in)
+		}
+	}
+	return all
 }
 
 // isTextIndex reports whether a path ends in a usage that is the index of a text.

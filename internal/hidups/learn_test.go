@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gonut/internal/subdriver"
 )
@@ -71,6 +72,26 @@ feature 01 03 39 30 2a 00
 		if strings.HasSuffix(v.Path, ".SerialNumber") && v.Value != 0 {
 			t.Errorf("the field %s is left", v)
 		}
+	}
+}
+
+// A serial number that the device tells by itself is removed as well, and the report
+// of the same id that holds something else stays as it is.
+func TestSerialNumbersOfInputsAreRemoved(t *testing.T) {
+	names := subdriver.Load("hid", subdriver.Embedded()).Table("explore")
+	l, err := Learn(t.Context(), played(t, `device 1209:0001 0100
+product "Box"
+descriptor 05 84 09 04 a1 01 09 24 a1 00 85 01 75 08 95 01 15 00 26 ff 00 05 85 09 66 b1 02 09 68 b1 02 75 10 27 ff ff 00 00 09 86 81 02 c0 c0
+feature 01 2a 07
+input 01 39 30
+`), names, 50*time.Millisecond, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Redact()
+	r := l.Recording
+	if len(r.Inputs) != 1 || string(r.Inputs[0]) != "\x01\x00\x00" || string(r.Features[1]) != "\x01\x2a\x07" {
+		t.Errorf("the recording is %x, %x", r.Inputs, r.Features)
 	}
 }
 

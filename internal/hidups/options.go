@@ -3,6 +3,7 @@ package hidups
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -30,38 +31,49 @@ func CommonOptions() []driver.Option {
 	}
 }
 
+// maxInterrupt is more than any report over the interrupt pipe has.
+const maxInterrupt = 1 << 16
+
 // ParseOptions reads what Values say about the device itself.
 func ParseOptions(v driver.Values) (Options, error) {
 	var errs []error
-	number := func(name string, otherwise int) int {
+	number := func(name string, otherwise, least, most int) int {
 		text := v.Get(name)
 		if text == "" {
 			return otherwise
 		}
 		n, err := strconv.Atoi(strings.TrimSpace(text))
-		if err != nil {
+		switch {
+		case errors.Is(err, strconv.ErrRange), err == nil && (n < least || n > most):
+			errs = append(errs, fmt.Errorf("option %s: %s is not between %d and %d", name, text, least, most))
+		case err != nil:
 			errs = append(errs, fmt.Errorf("option %s: %q is not a whole number", name, text))
 		}
 		return n
 	}
+	seconds := func(name string, otherwise, least int) time.Duration {
+		return time.Duration(number(name, otherwise, least, math.MaxInt32)) * time.Second
+	}
 	o := Options{
 		OffDelay: v.Get("offdelay"), OnDelay: v.Get("ondelay"), LowBattery: v.Get("lowbatt"),
 		PollOnly: v.Has("pollonly"), InterruptOnly: v.Has("interruptonly"), MaxReport: v.Has("maxreport"),
-		InterruptSize: number("interruptsize", 0), NoEventsTolerance: number("interrupt_pipe_no_events_tolerance", -1),
-		FullEvery: time.Duration(number("pollfreq", 0)) * time.Second,
-		Explore:   v.Has("explore"), KeepDescriptor: v.Has("disable_fix_report_desc"),
+		InterruptSize:     number("interruptsize", 0, 0, maxInterrupt),
+		NoEventsTolerance: number("interrupt_pipe_no_events_tolerance", -1, -1, math.MaxInt32),
+		FullEvery:         seconds("pollfreq", 0, 0),
+		Explore:           v.Has("explore"), KeepDescriptor: v.Has("disable_fix_report_desc"),
 		Status: StatusOptions{
 			OnlineDischargeOnBattery:   v.Has("onlinedischarge") || v.Has("onlinedischarge_onbattery"),
 			OnlineDischargeCalibration: v.Has("onlinedischarge_calibration"),
-			LowBatteryDelay:            time.Duration(number("lbrb_log_delay_sec", 0)) * time.Second,
+			LowBatteryDelay:            seconds("lbrb_log_delay_sec", 0, 0),
 			DelayWithoutCalibrating:    v.Has("lbrb_log_delay_without_calibrating"),
-			Throttle:                   time.Duration(number("onlinedischarge_log_throttle_sec", -1)) * time.Second,
-			ThrottleHoverCharge:        float64(number("onlinedischarge_log_throttle_hovercharge", 100)),
+			Throttle:                   seconds("onlinedischarge_log_throttle_sec", -1, math.MinInt32),
+			ThrottleHoverCharge:        float64(number("onlinedischarge_log_throttle_hovercharge", 100, math.MinInt32, math.MaxInt32)),
 		},
 	}
-	for _, name := range []string{"offdelay", "ondelay", "lowbatt", "waitbeforereconnect"} {
-		number(name, 0)
+	for _, name := range []string{"offdelay", "ondelay", "waitbeforereconnect"} {
+		number(name, 0, math.MinInt32, math.MaxInt32)
 	}
+	number("lowbatt", 0, 0, 100)
 	if v.Has("powercom_sdcmd_byte_order_fallback") {
 		o.Classes = append(o.Classes, "fallback")
 	}

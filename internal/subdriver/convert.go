@@ -138,8 +138,8 @@ func (w *Walker) correct(a *active, n float64) float64 {
 func known(x *Expr, e *env) bool { return !math.IsNaN(x.eval(e)) }
 
 // plausible reports whether a number can be what it is said to be. A range of the
-// row decides; without one no voltage, frequency, charge, load or runtime is below
-// 0, and a runtime is not 65535.
+// row decides; without one nothing is below 0 that has no direction, and a runtime is
+// not 65535.
 func (a *active) plausible(n float64) bool {
 	switch {
 	case a.AnyBit:
@@ -149,15 +149,23 @@ func (a *active) plausible(n float64) bool {
 	case a.Kind != Var || a.As != "" && a.As != "percent":
 		return true
 	}
-	name := strings.TrimSuffix(a.name, ".nominal")
-	last := name[strings.LastIndexByte(name, '.')+1:]
-	switch {
-	case name == ups.RuntimeName:
-		return n >= 0 && n != 65535
-	case last == "voltage", last == "frequency", name == ups.ChargeName, name == "ups.load":
-		return n >= 0
+	if a.name == ups.RuntimeName && n == 65535 {
+		return false
 	}
-	return true
+	return n >= 0 || !directionless(a.name)
+}
+
+// directionless reports whether a variable is a quantity that is never below 0. A
+// current may flow either way, and a timer of -1 does not run.
+func directionless(name string) bool {
+	for _, limit := range [...]string{".nominal", ".low", ".high", ".warning"} {
+		name = strings.TrimSuffix(name, limit)
+	}
+	switch name[strings.LastIndexByte(name, '.')+1:] {
+	case "voltage", "frequency", "charge", "runtime", "load", "power", "realpower", "capacity", "transfer":
+		return true
+	}
+	return false
 }
 
 // number is the inverse of text: what has to be written so that the row shows
@@ -173,7 +181,11 @@ func (w *Walker) number(a *active, text string) (float64, error) {
 		if mask == 0 {
 			mask = -1
 		}
-		n = float64(a.raw&^mask | int64(n)<<a.Shift&mask)
+		bits := int64(math.Round(n)) << a.Shift
+		if bits&^mask != 0 || bits>>a.Shift != int64(math.Round(n)) {
+			return 0, fmt.Errorf("%s does not fit into the bits that the device has for it", text)
+		}
+		n = float64(a.raw&^mask | bits)
 	}
 	return float64Or(n, a.Or), nil
 }

@@ -101,9 +101,13 @@ func readText(_ *conversion, v Value) (string, error) {
 }
 
 // readKelvin takes what lies between freezing and 100 degrees for kelvin: HP and
-// others declare kelvin and send degrees Celsius.
+// others declare kelvin and send degrees Celsius. Nothing that works is colder than
+// 100 degrees below freezing, or hotter.
 func readKelvin(_ *conversion, v Value) (string, error) {
-	if v.Number >= 273 && v.Number <= 373 {
+	switch {
+	case v.Number < -100, v.Number > 373:
+		return "", errNoValue
+	case v.Number >= 273:
 		return fmt.Sprintf("%.1f", v.Number-273.15), nil
 	}
 	return fmt.Sprintf("%.1f", v.Number), nil

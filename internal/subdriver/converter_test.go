@@ -23,7 +23,9 @@ func TestConverters(t *testing.T) {
 		{"kelvin", Value{Number: 273}, "-0.1"},
 		{"kelvin", Value{Number: 373}, "99.9"},
 		{"kelvin", Value{Number: 31}, "31.0"}, // HP says kelvin and sends Celsius
-		{"kelvin", Value{Number: 374}, "374.0"},
+		{"kelvin", Value{Number: -10}, "-10.0"},
+		{"kelvin", Value{Number: 374}, ""},
+		{"kelvin", Value{Number: -272}, ""},
 		{"hex", Value{Number: 0xBEEF}, "0000beef"},
 		{"percent", Value{Number: 98.6}, "99%"},
 		{"minutes", Value{Number: 95}, "5700"},

@@ -236,12 +236,19 @@ var output.current neg
 var input.voltage ones
 var input.frequency ones valid=any
 var ups.load n valid=0..100
+var ups.realpower neg
+var battery.charge.low neg
+var input.transfer.high neg
+var battery.capacity.nominal neg
+var outlet.1.power neg
+var ups.timer.shutdown neg
 `
 	run(t, table, Options{Consts: map[string]float64{"factor": 0.5}}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
 		expect(t, session, map[string]string{
 			"ups.a": "13.34", "ups.b": "11", "ups.c": "1", "ups.d": "B C", "ups.e": "other", "ups.f": "-", "ups.g": "-40.0",
 			"ups.h": "2479", "ups.i": "617", "ups.j": "-", "ups.k": "high", "ups.l": "823",
 			"battery.runtime": "-", "battery.voltage": "-", "output.current": "-1", "input.voltage": "-", "input.frequency": "65535", "ups.load": "-",
+			"ups.realpower": "-", "battery.charge.low": "-", "input.transfer.high": "-", "battery.capacity.nominal": "-", "outlet.1.power": "-", "ups.timer.shutdown": "-1",
 		})
 	})
 }

@@ -57,7 +57,7 @@ func Options() []driver.Option {
 		{Name: "device", Help: "Regular expression to match the number of the device on its bus"},
 		{Name: "busport", Help: "Regular expression to match the number of the port on its hub"},
 		{Name: "allow_duplicates", Help: "Take the next matching device if one is busy", Flag: true},
-		{Name: "usb_set_altinterface", Help: "Set the alternate setting of the interface (default 0)"},
+		{Name: "usb_set_altinterface", Help: "Set the alternate setting of the interface (default 0)", Optional: true},
 		{Name: "usb_config_index", Help: "Number of the USB configuration"},
 		{Name: "usb_hid_rep_index", Help: "Number of the HID interface"},
 		{Name: "usb_hid_desc_index", Help: "Index of the HID descriptor"},
@@ -185,25 +185,25 @@ func tune(v driver.Values) (transport.Tuning, error) {
 		base int
 		to   *int
 	}{
-		{"usb_config_index", 0, &t.Config}, {"usb_hid_rep_index", 0, &t.Interface}, {"usb_hid_desc_index", 0, &t.Descriptor},
+		{"usb_config_index", 10, &t.Config}, {"usb_hid_rep_index", 10, &t.Interface}, {"usb_hid_desc_index", 10, &t.Descriptor},
 		{"usb_hid_ep_in", 16, &t.EndpointIn}, {"usb_hid_ep_out", 16, &t.EndpointOut},
 	} {
 		text := v.Get(e.name)
 		if text == "" {
 			continue
 		}
-		n, err := strconv.ParseInt(strings.TrimPrefix(text, "0x"), cmp.Or(e.base, 10), 16)
-		if err != nil || n < 0 {
-			return t, fmt.Errorf("option %s: %q is not a number", e.name, text)
+		n, err := strconv.ParseUint(strings.TrimPrefix(text, "0x"), e.base, 8)
+		if err != nil {
+			return t, fmt.Errorf("option %s: %q is not a number below 256", e.name, text)
 		}
 		*e.to = int(n)
 	}
 	if v.Has("usb_set_altinterface") {
-		n, err := strconv.Atoi(cmp.Or(v.Get("usb_set_altinterface"), "0"))
-		if err != nil || n < 0 {
-			return t, fmt.Errorf("option usb_set_altinterface: %q is not a number", v.Get("usb_set_altinterface"))
+		n, err := strconv.ParseUint(cmp.Or(v.Get("usb_set_altinterface"), "0"), 10, 8)
+		if err != nil {
+			return t, fmt.Errorf("option usb_set_altinterface: %q is not a number below 256", v.Get("usb_set_altinterface"))
 		}
-		t.AltInterface = n
+		t.AltInterface = int(n)
 	}
 	return t, nil
 }
