@@ -66,7 +66,8 @@ func ParseOptions(v driver.Values) (Options, error) {
 			OnlineDischargeCalibration: v.Has("onlinedischarge_calibration"),
 			LowBatteryDelay:            seconds("lbrb_log_delay_sec", 0, 0),
 			DelayWithoutCalibrating:    v.Has("lbrb_log_delay_without_calibrating"),
-			Throttle:                   seconds("onlinedischarge_log_throttle_sec", -1, math.MinInt32),
+			Throttle:                   seconds("onlinedischarge_log_throttle_sec", 0, math.MinInt32),
+			ThrottleGiven:              v.Get("onlinedischarge_log_throttle_sec") != "",
 			ThrottleHoverCharge:        float64(number("onlinedischarge_log_throttle_hovercharge", 100, math.MinInt32, math.MaxInt32)),
 		},
 	}

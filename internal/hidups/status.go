@@ -14,7 +14,8 @@ type StatusOptions struct {
 	OnlineDischargeCalibration bool
 	LowBatteryDelay            time.Duration // lbrb_log_delay_sec
 	DelayWithoutCalibrating    bool          // lbrb_log_delay_without_calibrating
-	Throttle                   time.Duration // onlinedischarge_log_throttle_sec; below 0: the default
+	Throttle                   time.Duration // onlinedischarge_log_throttle_sec; below 0: time is no reason to warn again
+	ThrottleGiven              bool          // otherwise 30 s, or nothing if the charge is known
 	ThrottleHoverCharge        float64       // onlinedischarge_log_throttle_hovercharge
 }
 
@@ -28,7 +29,7 @@ type conditions interface {
 type memory struct {
 	lowSince   time.Time
 	warned     time.Time
-	warnCharge string
+	warnCharge int // whole percents
 }
 
 // A composed status. Reason is the value of input.transfer.reason, empty if it has
@@ -57,12 +58,15 @@ func compose(c conditions, o StatusOptions, m *memory, now time.Time) composed {
 	online, discharging := c.Flag("online"), c.Flag("discharging")
 	calibrating := c.Flag("calibrating")
 	both := online && discharging
+	if !discharging {
+		m.warned, m.warnCharge = time.Time{}, 0 // the next time is a new story
+	}
 	if both && o.OnlineDischargeCalibration {
 		calibrating = true
 	}
 	add(ups.CAL, calibrating)
 	switch {
-	case c.Flag("offline"), both && o.OnlineDischargeOnBattery && !o.OnlineDischargeCalibration:
+	case c.Flag("offline"), both && o.OnlineDischargeOnBattery:
 		add(ups.OB, true)
 	case online:
 		add(ups.OL, true)
@@ -120,20 +124,23 @@ func (m *memory) hold(low, mayDelay bool, delay time.Duration, now time.Time) bo
 	return now.Sub(m.lowSince) < delay
 }
 
-// throttle decides whether to warn once more about "online and discharging".
+// throttle decides whether to warn once more about "online and discharging". A battery
+// whose charge hovers near full is no reason to.
 func (m *memory) throttle(c conditions, o StatusOptions, now time.Time) bool {
-	charge, known := c.Value(ups.ChargeName)
+	text, known := c.Value(ups.ChargeName)
+	charge := ups.Atoi(text) // 0: unknown
 	every := o.Throttle
-	if every < 0 {
-		every = 0
-		if !known {
-			every = 30 * time.Second
-		}
+	switch {
+	case o.ThrottleGiven:
+	case known:
+		every = -1
+	default:
+		every = 30 * time.Second
 	}
-	n, err := strconv.ParseFloat(charge, 64)
-	moved := known && err == nil && charge != m.warnCharge && n < o.ThrottleHoverCharge
-	due := every > 0 && now.Sub(m.warned) >= every
-	if !m.warned.IsZero() && !moved && !due {
+	first := m.warned.IsZero() && !known
+	moved := charge > 0 && charge != m.warnCharge && float64(charge) < o.ThrottleHoverCharge
+	due := !m.warned.IsZero() && every >= 0 && now.Sub(m.warned) >= every
+	if !first && !moved && !due {
 		return false
 	}
 	m.warned, m.warnCharge = now, charge

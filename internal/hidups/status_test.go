@@ -47,7 +47,7 @@ func TestCompose(t *testing.T) {
 		{"online discharging", "90", StatusOptions{}, "OL DISCHRG||"},
 		{"online discharging", "90", StatusOptions{OnlineDischargeOnBattery: true}, "OB DISCHRG||"},
 		{"online discharging", "90", StatusOptions{OnlineDischargeCalibration: true}, "CAL OL DISCHRG||"},
-		{"online discharging", "90", StatusOptions{OnlineDischargeCalibration: true, OnlineDischargeOnBattery: true}, "CAL OL DISCHRG||"},
+		{"online discharging", "90", StatusOptions{OnlineDischargeCalibration: true, OnlineDischargeOnBattery: true}, "CAL OB DISCHRG||"},
 		{"online calibrating", "", StatusOptions{}, "CAL OL||"},
 		{"offline discharging depleted", "0", StatusOptions{}, "OB||"},
 		{"offline discharging lowbatt", "5", StatusOptions{}, "OB DISCHRG LB||"},
@@ -126,7 +126,7 @@ func TestWarningOfOnlineDischargeIsThrottled(t *testing.T) {
 	warns := func(charge string, o StatusOptions) bool {
 		return compose(tell("online discharging", charge), o, &m, now).warn
 	}
-	o := StatusOptions{Throttle: -1, ThrottleHoverCharge: 100}
+	o := StatusOptions{ThrottleHoverCharge: 100}
 	if !warns("90", o) || warns("90", o) {
 		t.Error("want one warning for the same charge")
 	}
@@ -143,6 +143,21 @@ func TestWarningOfOnlineDischargeIsThrottled(t *testing.T) {
 	now = now.Add(30 * time.Second)
 	if !warns("", o) {
 		t.Error("without a charge: want another one after 30 s")
+	}
+	compose(tell("online", ""), o, &m, now)
+	if !warns("", o) {
+		t.Error("want a warning at once when it begins anew")
+	}
+	always, never := o, o
+	always.ThrottleGiven = true
+	never.ThrottleGiven, never.Throttle = true, -time.Second
+	now = now.Add(time.Hour)
+	if !warns("", always) || !warns("", always) || warns("", never) {
+		t.Error("want a warning at each poll for 0 s, and none by time for -1 s")
+	}
+	m = memory{}
+	if warns("100", o) {
+		t.Error("want no warning for a full battery that hovers")
 	}
 	if compose(tell("online discharging", "1"), StatusOptions{OnlineDischargeOnBattery: true}, &memory{}, now).warn {
 		t.Error("want no warning when an option says what is meant")
