@@ -71,6 +71,8 @@ func TestDirectives(t *testing.T) {
 			[]driver.Preset{{Name: "ups.mfr", Value: "A B", Frozen: true}, {Name: "ups.mfr", Value: "C"}}},
 		{"", "speed = 1200\nSPEED = 2400", func(c driver.Config) any { return c.Values.Get("speed") }, "2400"},
 		{"", "loud", func(c driver.Config) any { return c.Values.Has("loud") && !c.Values.Has("speed") }, true},
+		{"", "colour", func(c driver.Config) any { return c.Values.Has("colour") && c.Values.Get("colour") == "" }, true},
+		{"", "colour = red", func(c driver.Config) any { return c.Values.Get("colour") }, "red"},
 		{"", "loud = no", func(c driver.Config) any { return c.Values.Has("loud") }, true},
 		{"", "driver = lt-bench", func(c driver.Config) any { return c.Values.UPS }, "ups"},
 		{"", "driver = bench-old", func(c driver.Config) any { return c.Values.UPS }, "ups"},

@@ -148,7 +148,7 @@ func TestCommandLine(t *testing.T) {
 		want []string
 	}{
 		{"-V", 0, []string{banner, " - Bench driver 0.01\n"}},
-		{"-h", 0, []string{banner, "usage: bench (-a NAME | -s NAME)", "-x NAME[=VAL]", "Options of bench", "speed=VALUE", "loud "}},
+		{"-h", 0, []string{banner, "usage: bench (-a NAME | -s NAME)", "-x NAME[=VAL]", "Options of bench", "speed=VALUE", "loud ", "colour[=VALUE]"}},
 		{"-a ups -h -Z", 1, []string{"usage: bench"}},
 		{"-L", 0, []string{banner, "VALUE speed \"the 'speed'\"\nUNKNOWN password \"\"\nFLAG loud \"\"\nVALUE colour \"\"\n"}},
 		{"-Z", 1, []string{"usage: bench"}},

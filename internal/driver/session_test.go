@@ -61,7 +61,7 @@ func (b *bench) driver() driver.Driver {
 		Name:    "bench",
 		Version: "0.01",
 		Options: []driver.Option{
-			{Name: "speed"}, {Name: "password", Secret: true}, {Name: "loud", Flag: true}, {Name: "colour", Live: true},
+			{Name: "speed"}, {Name: "password", Secret: true}, {Name: "loud", Flag: true}, {Name: "colour", Live: true, Optional: true},
 		},
 		Open: func(context.Context, driver.Values, *slog.Logger) (driver.Device, error) {
 			b.mu.Lock()

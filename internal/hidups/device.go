@@ -113,8 +113,8 @@ func (d *Device) Listen() {
 
 // listen hands reports to Poll until ctx ends or the pipe is of no use any more.
 func (d *Device) listen(ctx context.Context) {
-	size := d.o.InterruptSize
-	if size == 0 {
+	size := min(d.o.InterruptSize, maxInterrupt)
+	if size <= 0 {
 		size = 64
 		for _, f := range d.desc.Fields {
 			size = max(size, d.desc.Length(f.Report))
@@ -326,8 +326,9 @@ func (d *Device) fullEvery() time.Duration {
 
 // limitCharge tells the device at which charge to say that the battery is low.
 func (d *Device) limitCharge(ctx context.Context) {
-	if d.o.LowBattery == "" {
-		return
+	now, known := d.walker.Value(ups.ChargeLowName)
+	if d.o.LowBattery == "" || known && ups.Atoi(now) == ups.Atoi(d.o.LowBattery) {
+		return // devices may keep it in memory that wears out
 	}
 	if err := d.walker.Set(ctx, ups.ChargeLowName, d.o.LowBattery); err != nil {
 		d.log.Warn("the option lowbatt has no effect: the device does not take it", "error", err)

@@ -106,7 +106,7 @@ func TestInterruptPipe(t *testing.T) {
 }
 
 func TestInterruptSize(t *testing.T) {
-	for size, want := range map[int]int{0: 64, 8: 8} {
+	for size, want := range map[int]int{0: 64, 8: 8, -1: 64, 1 << 40: maxInterrupt} {
 		synctest.Test(t, func(t *testing.T) {
 			d, p := listening(t, Options{InterruptSize: size})
 			synctest.Wait()

@@ -25,6 +25,7 @@ func Quirks() map[string]string {
 		"pollonly":       "the interrupt pipe is not used",
 		"interruptonly":  "only the interrupt pipe is used",
 		"mge-model":      "the model's name and class are put together from two texts",
+		"release-202":    "devices of release 2.02 have a second HID descriptor, which is the right one",
 	}
 }
 

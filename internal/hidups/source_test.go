@@ -156,3 +156,18 @@ func TestWritesInARowAskOnce(t *testing.T) {
 		}
 	})
 }
+
+// The option lowbatt is written only if it changes something.
+func TestLowBatteryOption(t *testing.T) {
+	for option, want := range map[string]string{"": "", "20": "", "30": "feature 02 5a 1e"} {
+		fake := played(t, twoTimers)
+		d, err := New(fake, parsed(t, twoTimersTable), nil, Options{PollOnly: true, LowBattery: option}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		poll(t, d, driver.Init)
+		if got := arrived(fake); got != want {
+			t.Errorf("with lowbatt = %q it wrote %q; want %q", option, got, want)
+		}
+	}
+}

@@ -44,6 +44,8 @@ func TestTuning(t *testing.T) {
 		{map[string]string{"allow_duplicates": ""}, with(func(u *transport.Tuning) { u.AllowDuplicates = true }), ""},
 		{map[string]string{"usb_config_index": "-1"}, plain, "option usb_config_index"},
 		{map[string]string{"usb_set_altinterface": "x"}, plain, "option usb_set_altinterface"},
+		{map[string]string{"usb_set_altinterface": "256"}, plain, "option usb_set_altinterface"},
+		{map[string]string{"usb_hid_ep_in": "181"}, plain, "option usb_hid_ep_in"},
 	} {
 		got, err := tune(values(t, test.options))
 		switch {
@@ -84,6 +86,27 @@ func TestPresets(t *testing.T) {
 		got := s.preset(transport.Info{VendorID: test.vendor, ProductID: test.product}, base)
 		if got.Interface != test.iface || got.EndpointIn != test.in || got.EndpointOut != test.out {
 			t.Errorf("%04x:%04x with %v: interface %d, endpoints %d and %d; want %d, %d, %d", test.vendor, test.product, test.options, got.Interface, got.EndpointIn, got.EndpointOut, test.iface, test.in, test.out)
+		}
+	}
+}
+
+// Release 2.02 of Eaton's firmware has two HID descriptors.
+func TestSecondDescriptor(t *testing.T) {
+	for _, test := range []struct {
+		vendor, product, release uint16
+		given, want              int
+	}{
+		{0x0463, 0xFFFF, 0x0202, -1, 1}, {0x0463, 0x0001, 0x0202, -1, 1}, {0x0463, 0xFFFF, 0x0100, -1, -1},
+		{0x0463, 0xFFFF, 0x0202, 0, 0}, {0x047C, 0xFFFF, 0x0202, -1, -1}, {0x051D, 0x0002, 0x0202, -1, -1},
+	} {
+		s, err := newSelection(values(t, nil), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		base := transport.DefaultTuning()
+		base.Descriptor = test.given
+		if got := s.preset(transport.Info{VendorID: test.vendor, ProductID: test.product, Release: test.release}, base); got.Descriptor != test.want {
+			t.Errorf("%+v: descriptor %d", test, got.Descriptor)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -323,6 +324,9 @@ func (s *selection) preset(i transport.Info, t transport.Tuning) transport.Tunin
 		if n, ok := found.Match.Consts[e.name]; ok && *e.to < 0 {
 			*e.to = int(n)
 		}
+	}
+	if t.Descriptor < 0 && i.Release == 0x0202 && slices.Contains(found.Match.Quirks, "release-202") {
+		t.Descriptor = 1
 	}
 	return t
 }

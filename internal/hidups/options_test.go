@@ -1,0 +1,37 @@
+package hidups
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"gonut/internal/driver"
+)
+
+// Numbers that no device can mean are refused, and name the option.
+func TestOptionsOutOfRange(t *testing.T) {
+	for _, test := range []struct{ option, value, want string }{
+		{"interruptsize", "-5", "option interruptsize: -5 is not between 0 and 65536"},
+		{"interruptsize", "99999999999999", "option interruptsize: 99999999999999 is not between"},
+		{"interruptsize", "99999999999999999999", "option interruptsize: 99999999999999999999 is not between"},
+		{"interruptsize", "8", ""},
+		{"pollfreq", "-1", "option pollfreq: -1 is not between 0"},
+		{"pollfreq", "99999999999", "option pollfreq"},
+		{"lbrb_log_delay_sec", "9999999999999", "option lbrb_log_delay_sec"},
+		{"lowbatt", "101", "option lowbatt: 101 is not between 0 and 100"},
+		{"lowbatt", "30", ""},
+		{"ondelay", "-1", ""},
+		{"offdelay", "soon", `option offdelay: "soon" is not a whole number`},
+		{"onlinedischarge_log_throttle_sec", "-1", ""},
+		{"interrupt_pipe_no_events_tolerance", "-1", ""},
+		{"waitbeforereconnect", "99999999999", "option waitbeforereconnect"},
+	} {
+		_, err := ParseOptions(driver.Values{Set: map[string]string{test.option: test.value}})
+		switch {
+		case test.want == "" && err != nil:
+			t.Errorf("%s = %s: %v", test.option, test.value, err)
+		case test.want != "" && (!errors.Is(err, driver.ErrConfig) || !strings.Contains(err.Error(), test.want)):
+			t.Errorf("%s = %s: %v; want %q", test.option, test.value, err, test.want)
+		}
+	}
+}
