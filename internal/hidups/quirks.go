@@ -31,7 +31,14 @@ func Quirks() map[string]string {
 
 // Family is what tools for tables have to know of HID ones.
 func Family() subdriver.Family {
-	return subdriver.Family{Quirks: Quirks(), Source: checkSource, Try: Try}
+	return subdriver.Family{
+		Quirks: Quirks(), Source: checkSource, Try: Try,
+		Options: []string{"offdelay", "ondelay", "pollfreq"},
+		Consts: map[string]string{
+			"interface": "number of the HID interface", "ep-in": "address of the input endpoint", "ep-out": "address of the output endpoint",
+			"interrupt-size": "bytes to read from the interrupt pipe", "skip-report": "a report that is never asked for",
+		},
+	}
 }
 
 // checkSource reports what is wrong with the source of a row.

@@ -123,19 +123,19 @@ func findReport(where string) (ref, error) {
 	id, bits, partial := strings.Cut(where, "@")
 	n, err := strconv.ParseUint(id, 16, 8)
 	r := ref{raw: true, whole: !partial, field: hid.Field{Report: byte(n), Kind: hid.Feature, Size: 8}}
-	if partial && err == nil {
+	if f := &r.field; partial {
 		offset, size, _ := strings.Cut(bits, "+")
 		var e1, e2 error
-		r.field.Offset, e1 = strconv.Atoi(offset)
-		r.field.Size, e2 = strconv.Atoi(size)
-		err = errors.Join(e1, e2)
-		if r.field.Size < 1 || r.field.Size > 32 || r.field.Offset < 0 || r.field.Offset > 2048 {
-			err = errors.Join(err, errors.New("no such bits"))
+		f.Offset, e1 = strconv.Atoi(offset)
+		f.Size, e2 = strconv.Atoi(size)
+		err = errors.Join(err, e1, e2)
+		if f.Size < 1 || f.Size > 32 || f.Offset < 0 || f.Offset > 2048 {
+			err = errors.Join(err, strconv.ErrRange)
 		}
-		r.field.LogMax = 1<<min(max(r.field.Size, 1), 32) - 1
+		f.LogMax = 1<<min(max(f.Size, 1), 32) - 1
 	}
 	if err != nil {
-		return ref{}, fmt.Errorf("report:%s: want report:ID or report:ID@BIT+BITS: %w", where, err)
+		return ref{}, fmt.Errorf("report:%s: want report:ID or report:ID@BIT+BITS, the id in hexadecimal and at most 32 bits", where)
 	}
 	return r, nil
 }

@@ -24,6 +24,7 @@ func (t *Table) Check(f Family) []Problem {
 	if !t.common() {
 		c.unused()
 	}
+	c.mentions()
 	for _, q := range t.Quirks {
 		c.quirk(q.Name, q.Line, q.Word)
 	}

@@ -13,9 +13,10 @@ import (
 // the first that is known. What
 // is unknown makes the whole unknown (NaN), except behind "otherwise".
 type Expr struct {
-	text  string
-	node  node
-	names []string
+	text   string
+	node   node
+	names  []string // of variables
+	consts []string
 }
 
 // Env is what an expression sees.
@@ -216,6 +217,7 @@ func (p *exprParser) unary(depth int) (node, error) {
 		if name == "" {
 			return nil, fmt.Errorf("'$' without a name")
 		}
+		p.x.consts = append(p.x.consts, name)
 		return func(e *env) float64 {
 			if v, ok := e.consts[name]; ok {
 				return v
@@ -226,7 +228,8 @@ func (p *exprParser) unary(depth int) (node, error) {
 	return p.atom(depth)
 }
 
-// word takes letters, digits, '.', '_' and '-' that look like a name.
+// word takes letters, digits, '.' and '_' that look like a name. A '-' is none of it,
+// for it subtracts.
 func (p *exprParser) word() string {
 	i := strings.IndexFunc(p.rest, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_')

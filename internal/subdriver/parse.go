@@ -97,7 +97,7 @@ func mean(word string, known []string) string {
 	if n := words.Nearest(word, known); n != "" {
 		return "did you mean " + n + "?"
 	}
-	if len(known) <= 24 {
+	if len(known) > 0 && len(known) <= 24 {
 		return "known are " + strings.Join(known, ", ")
 	}
 	return ""
@@ -213,6 +213,9 @@ func (p *parser) name() {
 		if len(p.words) > 2 {
 			p.t.Version = p.words[2]
 		}
+		if len(p.words) > 3 {
+			p.fail(3, "a title of several words needs quotes", "%q is one word too many", p.words[3])
+		}
 	}
 }
 
@@ -260,6 +263,7 @@ func (p *parser) usage() {
 func (p *parser) option() {
 	if p.need(2, "option NAME [VALUE]") {
 		p.t.Defaults[p.words[1]] = strings.Join(p.words[2:], " ")
+		p.t.options = append(p.t.options, Quirk{p.words[1], p.line, 1})
 	}
 }
 
@@ -270,9 +274,14 @@ func (p *parser) match() {
 }
 
 func (p *parser) refuse() {
-	if m, ok := p.matchLine(); ok {
-		p.t.Refusals = append(p.t.Refusals, m)
+	m, ok := p.matchLine()
+	if !ok {
+		return
 	}
+	if m.Reason == "" {
+		p.fail(0, `write reason="…": users read it`, "the line does not say why")
+	}
+	p.t.Refusals = append(p.t.Refusals, m)
 }
 
 func (p *parser) matchLine() (Match, bool) {
@@ -488,8 +497,14 @@ func (p *parser) each() {
 			p.fail(s.word+2, "", "%s=%s: %v", s.key, s.value, err)
 		}
 	}
-	if g.to < 0 && g.toName == "" || g.to > 1000 || g.from < 0 {
+	switch {
+	case g.toName != "":
+	case g.to < 0:
 		p.fail(0, "write to=NUMBER or to=VARIABLE", "each does not say where it ends")
+	case g.from < 0 || g.to > 1000:
+		p.fail(0, "", "each counts from 0 at least and to 1000 at most")
+	case g.to < g.from:
+		p.fail(p.value("to"), "", "each ends before it begins")
 	}
 	p.group = g
 }

@@ -61,6 +61,21 @@ func TestParseErrorsTellPlaceAndRemedy(t *testing.T) {
 		{"each outlet from=1", "each does not say where it ends"},
 		{"each outlet from=1 to=3\nvar a b", "end is missing"},
 		{"end", "end without each"},
+		{"each outlet from=3 to=1", "test.def:1:23: each ends before it begins"},
+		{"each outlet from=1 to=2000", "to 1000 at most"},
+		{`name Two Words 1`, "test.def:1:16: \"1\" is one word too many (a title of several words needs quotes)"},
+		{"var battery.charge X scale=1 scale=2", "test.def:1:30: scale= is given twice"},
+		{"var battery.charge X scale=0", "test.def:1:28: scale=0: nothing is left"},
+		{"var battery.charge X scale=0/3", "scale=0/3: nothing is left"},
+		{"var battery.charge X mask=0", "test.def:1:27: mask=0: no bits are left"},
+		{"var battery.charge X valid=9..1", "test.def:1:28: valid=9..1: no number is in there"},
+		{"var battery.charge X send=1", "test.def:1:22: send= has no effect in a row var (it takes allow, as, bit,"},
+		{"cmd load.off X send=1 bit=3", "test.def:1:23: bit= has no effect in a row cmd (it takes allow, as, class, or, say,"},
+		{"cmd load.off X send=1\nthen Y send=0 rw=5", "test.def:2:15: rw= has no effect in a row then"},
+		{"setting ups.delay.start X default=1 if=1", "if= has no effect in a row setting"},
+		{"status X", "test.def:1:1: the row does not say what words the values stand for (write status SOURCE as=ENUM)"},
+		{"refuse usb 051d:0002", `test.def:1:1: the line does not say why (write reason="…"`},
+		{"flag online X on=yes", `test.def:1:18: on=yes: "yes" is not a whole number`},
 		{"use nonsense", "test.def:1:5: use nonsense: there is no such table"},
 		{`name "a # b"`, "test.def:1:1: unbalanced word"},
 		{"model X", "model needs more words"},
@@ -124,12 +139,19 @@ enum unused 0=off
 curve unused-curve 0=1 1=2
 rule unused-rule when=1 scale=2
 setting ups.delay.start UPS.G
+option offdelya 20
+option ondelay soon
+match usb 1234:0002 interface=1 intreface=1 volt=0.1
+var input.voltage UPS.H scale=$vlot
+var output.voltage UPS.I if="$volt < 1 && {flag.onlien} == 0"
+var ups.realpower UPS.J expr="value * {ups.laod} / {outlet.3.status} / {ups.test.result}"
+cmd load.on UPS.K send="{arg} + {none}"
 `)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	var got []string
-	for _, p := range tab.Check(Family{Quirks: map[string]string{"slow": ""}}) {
+	for _, p := range tab.Check(Family{Quirks: map[string]string{"slow": ""}, Consts: map[string]string{"interface": ""}, Options: []string{"offdelay", "ondelay"}}) {
 		got = append(got, p.Error())
 		if !p.Warning {
 			t.Errorf("%v is not a warning", p)
@@ -143,13 +165,20 @@ setting ups.delay.start UPS.G
 		"test.def:9:5: lode.off is no name of a command that NUT knows (did you mean load.off?)",
 		"enum unused is not used", "curve unused-curve is not used", "rule unused-rule is not used",
 		`test.def:2:27: no quirk is called "fast"`, "ups.delay.start begins without a value",
+		"test.def:15:8: tables do not set an option offdelya (did you mean offdelay?)",
+		`test.def:16:16: option ondelay: "soon" is not a whole number`,
+		"test.def:17:33: no row uses the constant intreface (did you mean interface?)",
+		"test.def:18:31: no match line has a constant vlot (did you mean volt?)",
+		`test.def:19:29: no condition is called "onlien" (did you mean online?)`,
+		"test.def:20:30: {ups.laod} is read by no row of the table, and so unknown",
+		"test.def:21:24: {none} is read by no row",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("Check lacks %q; it has:\n%s", want, all)
 		}
 	}
-	if len(got) != 9 {
-		t.Errorf("Check has %d warnings; want 9:\n%s", len(got), all)
+	if len(got) != 16 {
+		t.Errorf("Check has %d warnings; want 16:\n%s", len(got), all)
 	}
 }
 

@@ -19,7 +19,9 @@ type Families map[string]Family
 
 // A Family is what the tool has to know of the drivers behind a kind of tables.
 type Family struct {
-	Quirks map[string]string // the names that tables may use, and what each is for
+	Quirks  map[string]string // the names that tables may use, and what each is for
+	Consts  map[string]string // those of match lines that the driver itself heeds, likewise
+	Options []string          // of the driver that a table may set; all are numbers
 	// Source reports what is wrong with the source of a row, whatever the device.
 	Source func(t *Table, source string) error
 	// Try plays a recording to a table and writes what users would see.
@@ -82,6 +84,9 @@ func (t *tool) run(ctx context.Context, args []string) error {
 		for _, f := range t.names() {
 			for _, name := range slices.Sorted(maps.Keys(t.families[f].Quirks)) {
 				fmt.Fprintf(t.out, "%-7s %-14s %s\n", f, name, t.families[f].Quirks[name])
+			}
+			for _, name := range slices.Sorted(maps.Keys(t.families[f].Consts)) {
+				fmt.Fprintf(t.out, "%-7s %-14s %s\n", f, name+"=", t.families[f].Consts[name])
 			}
 		}
 		return nil

@@ -49,15 +49,10 @@ func (p *parser) variable() {
 		p.flagName(row.Name)
 		p.flagName(row.Off)
 	}
-	plain, given := p.settings(from)
-	for _, s := range plain {
-		p.fail(s.word, "options are written name=value; a source with blanks or '=' needs quotes", "%q is one word too many", s.value)
-	}
 	step := Step{Source: row.Source, Line: p.line}
-	for _, s := range given {
-		if err := p.rowOption(&row, &step, s); err != nil {
-			p.fail(s.word+2, "", "%s=%s: %v", s.key, s.value, err)
-		}
+	p.rowOptions(&row, &step, from)
+	if kind == Status && row.As == "" {
+		p.fail(0, "write status SOURCE as=ENUM", "the row does not say what words the values stand for")
 	}
 	if kind == Cmd {
 		if step.Send.Expr == nil && step.Send.Text == "" && p.t.Family == "hid" {
@@ -86,21 +81,60 @@ func (p *parser) then() {
 		return
 	}
 	row, step := Row{Kind: Cmd}, Step{Source: p.words[1], Line: p.line}
-	_, given := p.settings(2)
-	for _, s := range given {
-		if err := p.rowOption(&row, &step, s); err != nil {
-			p.fail(s.word+2, "", "%s=%s: %v", s.key, s.value, err)
-		}
-	}
+	p.rowOptions(&row, &step, 2)
 	step.As, step.Or = row.As, row.Or
 	cmd := &p.t.Rows[n-1]
 	cmd.Steps = append(cmd.Steps, step)
 }
 
-// rowOptions are all options, for hints.
-var rowOptions = []string{
-	"allow", "as", "bit", "class", "default", "expr", "fix", "format", "if", "mask", "off", "offset", "on", "or",
-	"poll", "rw", "say", "scale", "send", "shift", "step", "valid", "wait",
+// options are those that have an effect, by the word that begins a row.
+var options = func() map[string][]string {
+	read := []string{"as", "bit", "class", "expr", "if", "mask", "poll", "shift"}
+	shown := append([]string{"default", "fix", "format", "offset", "scale", "valid"}, read...)
+	sent := []string{"as", "or", "say", "send", "wait"}
+	return map[string][]string{
+		"var": append([]string{"allow", "or", "rw"}, shown...), "reg": shown, "status": shown,
+		"setting": {"class", "default", "rw", "step"},
+		"flag":    append([]string{"off", "on"}, read...), "alarm": append([]string{"off", "on"}, shown...),
+		"cmd": append([]string{"allow", "class", "step"}, sent...), "then": sent,
+	}
+}()
+
+// allOptions are those that any row has.
+func allOptions() []string {
+	var all []string
+	for _, names := range options {
+		all = append(all, names...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// rowOptions reads the options of a row, which begin at a word.
+func (p *parser) rowOptions(row *Row, step *Step, from int) {
+	plain, given := p.settings(from)
+	for _, s := range plain {
+		p.fail(s.word, "options are written name=value; a source with blanks or '=' needs quotes", "%q is one word too many", s.value)
+	}
+	seen := map[string]bool{}
+	for _, s := range given {
+		known := options[p.words[0]]
+		switch {
+		case !slices.Contains(allOptions(), s.key):
+			p.fail(s.word, mean(s.key, allOptions()), "no option is called %q", s.key)
+			continue
+		case !slices.Contains(known, s.key):
+			p.fail(s.word, "it takes "+strings.Join(slices.Sorted(slices.Values(known)), ", "), "%s= has no effect in a row %s", s.key, p.words[0])
+			continue
+		case seen[s.key]:
+			p.fail(s.word, "leave one of them out", "%s= is given twice", s.key)
+			continue
+		}
+		seen[s.key] = true
+		if err := p.rowOption(row, step, s); err != nil {
+			p.fail(s.word+2, "", "%s=%s: %v", s.key, s.value, err)
+		}
+	}
 }
 
 func (p *parser) rowOption(row *Row, step *Step, s setting) (err error) {
@@ -112,6 +146,9 @@ func (p *parser) rowOption(row *Row, step *Step, s setting) (err error) {
 		row.As = s.value
 	case "scale":
 		row.Scale, err = parseConstant(s.value)
+		if err == nil && row.Scale.Const == "" && row.Scale.Value == 0 {
+			err = fmt.Errorf("nothing is left of a value times 0")
+		}
 	case "offset":
 		row.Offset, err = parseConstant(s.value)
 	case "bit":
@@ -124,6 +161,9 @@ func (p *parser) rowOption(row *Row, step *Step, s setting) (err error) {
 		}
 	case "mask":
 		row.Mask, err = strconv.ParseInt(s.value, 0, 64)
+		if err == nil && row.Mask == 0 {
+			err = fmt.Errorf("no bits are left")
+		}
 	case "shift":
 		row.Shift, err = strconv.Atoi(s.value)
 		if err == nil && (row.Shift < 0 || row.Shift > 62) {
@@ -133,7 +173,7 @@ func (p *parser) rowOption(row *Row, step *Step, s setting) (err error) {
 		row.Or, err = strconv.ParseInt(s.value, 0, 64)
 	case "on":
 		row.On, err = parseList(s.value)
-		if err != nil {
+		if err != nil && p.t.Family != "hid" { // whose sources are numbers
 			row.OnText, err = s.value, nil
 		}
 	case "off":
@@ -171,8 +211,6 @@ func (p *parser) rowOption(row *Row, step *Step, s setting) (err error) {
 		if err == nil && (step.Wait < 0 || step.Wait > 10) {
 			err = fmt.Errorf("a wait is from 0 to 10 seconds")
 		}
-	default:
-		p.fail(s.word, mean(s.key, rowOptions), "no option is called %q", s.key)
 	}
 	return err
 }
@@ -242,6 +280,9 @@ func (r *Row) valid(text string) error {
 		set(&rg.Max, text[1:], math.Inf(-1))
 	default:
 		err = fmt.Errorf("want any, date, MIN..MAX, >N, >=N, <N or <=N")
+	}
+	if err == nil && rg.Min > rg.Max {
+		err = fmt.Errorf("no number is in there")
 	}
 	r.Valid = &rg
 	return err

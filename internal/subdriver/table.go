@@ -32,16 +32,17 @@ type Table struct {
 	Defaults map[string]string // options of the driver that devices of this table need otherwise
 	Rows     []Row
 
-	enums  map[string]*Enum
-	curves map[string]*Curve
-	rules  map[string]*Rule
-	codes  map[string]uint32 // usages by lower-case name
-	names  map[uint32]string
-	used   []string // tables that were included
-	own    []string // enums, curves and rules of the file itself
-	rows   int      // rows of the file itself
-	layer  int      // where it was found, from 0
-	text   string   // the file
+	enums   map[string]*Enum
+	curves  map[string]*Curve
+	rules   map[string]*Rule
+	codes   map[string]uint32 // usages by lower-case name
+	names   map[uint32]string
+	used    []string // tables that were included
+	own     []string // enums, curves and rules of the file itself
+	options []Quirk  // where the file sets defaults
+	rows    int      // rows of the file itself
+	layer   int      // where it was found, from 0
+	text    string   // the file
 }
 
 // Data returns the value of driver.version.data: "APC HID 0.101".
@@ -62,7 +63,7 @@ func (t *Table) CodeName(code uint32) string { return t.names[code] }
 // CodeNames returns the names of all usages, sorted.
 func (t *Table) CodeNames() []string { return slices.Sorted(maps.Values(t.names)) }
 
-// A Quirk is the name of what devices need that no row can say.
+// A Quirk is the name of what devices need that no row can say, or of an option.
 type Quirk struct {
 	Name       string
 	Line, Word int // where the table names it
