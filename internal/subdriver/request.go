@@ -167,6 +167,9 @@ func (w *Walker) keep(a *active, text string) error {
 		return fmt.Errorf("set %s: %w: %w", a.name, driver.ErrInvalid, err)
 	}
 	rounded, err := a.round(text)
+	if _, noNumber := parseNumber(a.Default); noNumber == nil && err == nil {
+		_, err = parseNumber(text) // what was a number is sent as one, when power is to be cut
+	}
 	if err != nil {
 		return fmt.Errorf("set %s: %w: %w", a.name, driver.ErrInvalid, err)
 	}

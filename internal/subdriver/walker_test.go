@@ -458,6 +458,8 @@ var ups.f guarded rw=number allow="value == 0 || {ups.d} > 7"
 var ups.g steps as=steps rw=number
 var ups.h ro
 setting ups.delay.start ro default=30 rw=10 step=60
+setting ups.delay.shutdown ro default=20 rw=10
+setting outlet.desc ro default=Main rw=10
 `
 	own := Options{Setting: func(n string) string { return map[string]string{"ups.delay.start": "61"}[n] }}
 	run(t, table, own, s, func(t *testing.T, session *driver.Session, _ *Walker) {
@@ -474,6 +476,8 @@ setting ups.delay.start ro default=30 rw=10 step=60
 			{"ups.b", "HIGH", netproto.Handled, "enum=2"},
 			{"ups.b", "medium", netproto.Invalid, ""},
 			{"ups.c", "10", netproto.Handled, "masked=250"},
+			{"ups.c", "16", netproto.Invalid, ""},
+			{"ups.c", "-1", netproto.Invalid, ""},
 			{"ups.d", "10", netproto.Invalid, ""},
 			{"ups.f", "1", netproto.Failed, ""},
 			{"ups.f", "0", netproto.Handled, "guarded=0"},
@@ -485,6 +489,9 @@ setting ups.delay.start ro default=30 rw=10 step=60
 			{"ups.none", "1", netproto.Unknown, ""},
 			{"ups.delay.start", "45", netproto.Handled, ""},
 			{"ups.delay.start", "never", netproto.Invalid, ""},
+			{"ups.delay.shutdown", "never", netproto.Invalid, ""},
+			{"ups.delay.shutdown", "-1", netproto.Handled, ""},
+			{"outlet.desc", "Rack", netproto.Handled, ""},
 		} {
 			got := do(t, session, drvsock.Request{Set: true, Name: test.name, Value: test.value, HasValue: true})
 			if wire := strings.Join(s.taken(), " "); got != test.want || wire != test.wire {
