@@ -135,6 +135,8 @@ func TestReportsWake(t *testing.T) {
 // The options that quirks of match lines stand for.
 func TestQuirksChangeOptions(t *testing.T) {
 	lib := subdriver.Load("hid", subdriver.Embedded())
+	nine := StatusOptions{LowBatteryDelay: 9 * time.Second, LowBatteryDelayGiven: true}
+	none := StatusOptions{LowBatteryDelayGiven: true}
 	for _, test := range []struct {
 		id, product string
 		given, want Options
@@ -145,9 +147,11 @@ func TestQuirksChangeOptions(t *testing.T) {
 		{"051d:0002", "Back-UPS CS 500 FW:808", Options{}, Options{MaxReport: true}},
 		{"051d:0002", "Back-UPS ES 525 FW:851", Options{}, Options{MaxReport: true}},
 		{"051d:0002", "Back-UPS BX1600MI FW:378600G", Options{}, Options{Status: StatusOptions{LowBatteryDelay: 3 * time.Second, DelayWithoutCalibrating: true}}},
-		{"051d:0002", "BK650M2-CH", Options{Status: StatusOptions{LowBatteryDelay: 9 * time.Second}}, Options{Status: StatusOptions{LowBatteryDelay: 9 * time.Second}}},
+		{"051d:0002", "BK650M2-CH", Options{Status: nine}, Options{Status: nine}},
+		{"051d:0002", "BK650M2-CH", Options{Status: none}, Options{Status: none}},
 		{"0d9f:0001", "", Options{}, Options{InterruptOnly: true, InterruptSize: 8}},
 		{"0d9f:0001", "", Options{InterruptSize: 64}, Options{InterruptOnly: true, InterruptSize: 64}},
+		{"0d9f:0001", "", Options{PollOnly: true}, Options{PollOnly: true, InterruptSize: 8}},
 		{"1cb0:0032", "", Options{}, Options{PollOnly: true}},
 	} {
 		found, _ := lib.Find("usb", test.id, "", test.product)

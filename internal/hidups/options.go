@@ -65,6 +65,7 @@ func ParseOptions(v driver.Values) (Options, error) {
 			OnlineDischargeOnBattery:   v.Has("onlinedischarge") || v.Has("onlinedischarge_onbattery"),
 			OnlineDischargeCalibration: v.Has("onlinedischarge_calibration"),
 			LowBatteryDelay:            seconds("lbrb_log_delay_sec", 0, 0),
+			LowBatteryDelayGiven:       v.Get("lbrb_log_delay_sec") != "",
 			DelayWithoutCalibrating:    v.Has("lbrb_log_delay_without_calibrating"),
 			Throttle:                   seconds("onlinedischarge_log_throttle_sec", 0, math.MinInt32),
 			ThrottleGiven:              v.Get("onlinedischarge_log_throttle_sec") != "",
@@ -75,6 +76,9 @@ func ParseOptions(v driver.Values) (Options, error) {
 		number(name, 0, math.MinInt32, math.MaxInt32)
 	}
 	number("lowbatt", 0, 0, 100)
+	if o.PollOnly && o.InterruptOnly {
+		errs = append(errs, errors.New("options pollonly and interruptonly: with both nothing is read at all"))
+	}
 	if v.Has("powercom_sdcmd_byte_order_fallback") {
 		o.Classes = append(o.Classes, "fallback")
 	}

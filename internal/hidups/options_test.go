@@ -24,9 +24,14 @@ func TestOptionsOutOfRange(t *testing.T) {
 		{"offdelay", "soon", `option offdelay: "soon" is not a whole number`},
 		{"onlinedischarge_log_throttle_sec", "-1", ""},
 		{"interrupt_pipe_no_events_tolerance", "-1", ""},
+		{"pollonly interruptonly", "", "options pollonly and interruptonly: with both nothing is read at all"},
 		{"waitbeforereconnect", "99999999999", "option waitbeforereconnect"},
 	} {
-		_, err := ParseOptions(driver.Values{Set: map[string]string{test.option: test.value}})
+		set := map[string]string{}
+		for _, name := range strings.Fields(test.option) {
+			set[name] = test.value
+		}
+		_, err := ParseOptions(driver.Values{Set: set})
 		switch {
 		case test.want == "" && err != nil:
 			t.Errorf("%s = %s: %v", test.option, test.value, err)

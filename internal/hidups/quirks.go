@@ -23,7 +23,7 @@ func Quirks() map[string]string {
 		"flicker":        "LB and RB are held back for three seconds",
 		"max-report":     "more bytes are asked for than a report has",
 		"pollonly":       "the interrupt pipe is not used",
-		"interruptonly":  "only the interrupt pipe is used",
+		"interruptonly":  "only the interrupt pipe is used, unless the option pollonly is given",
 		"mge-model":      "the model's name and class are put together from two texts",
 		"release-202":    "devices of release 2.02 have a second HID descriptor, which is the right one",
 	}
@@ -88,11 +88,11 @@ func (d *Device) applyQuirks() {
 		case "pollonly":
 			d.o.PollOnly = true
 		case "interruptonly":
-			d.o.InterruptOnly = true
+			d.o.InterruptOnly = !d.o.PollOnly // the user knows better
 		case "max-report":
 			d.o.MaxReport = true
 		case "flicker":
-			if d.o.Status.LowBatteryDelay == 0 {
+			if !d.o.Status.LowBatteryDelayGiven {
 				d.o.Status.LowBatteryDelay = 3 * time.Second
 				d.o.Status.DelayWithoutCalibrating = true
 			}

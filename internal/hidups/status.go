@@ -13,6 +13,7 @@ type StatusOptions struct {
 	OnlineDischargeOnBattery   bool // onlinedischarge, onlinedischarge_onbattery
 	OnlineDischargeCalibration bool
 	LowBatteryDelay            time.Duration // lbrb_log_delay_sec
+	LowBatteryDelayGiven       bool          // otherwise a quirk may want one
 	DelayWithoutCalibrating    bool          // lbrb_log_delay_without_calibrating
 	Throttle                   time.Duration // onlinedischarge_log_throttle_sec; below 0: time is no reason to warn again
 	ThrottleGiven              bool          // otherwise 30 s, or nothing if the charge is known

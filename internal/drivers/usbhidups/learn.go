@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,8 @@ numbers are removed.
   -x OPTION=VALUE  which device, as in ups.conf: vendorid, productid, vendor,
                    product, serial, bus, device, busport
   -r FILE          a recording instead of a device
-  -o NAME          the files' name (default: the ids of the device)
+  -o NAME          the files' name (default: the ids of the device); a file of that
+                   name is kept as NAME.rec.1, NAME.txt.1, NAME.def.1
   -t SECONDS       how long to listen to what the device says by itself (default 10)
   -s               keep serial numbers
 `
@@ -81,7 +83,11 @@ func (l *learner) parse(args []string) error {
 		switch o.Letter {
 		case 'x':
 			name, value, _ := strings.Cut(o.Arg, "=")
-			l.match[strings.ToLower(strings.TrimSpace(name))] = strings.TrimSpace(value)
+			name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
+			if known := transport.MatchOptions(); value == "" || !slices.Contains(known, name) {
+				return program.Exitf(2, "nut learn: -x %s: want OPTION=VALUE, with one of the options %s", o.Arg, strings.Join(known, ", "))
+			}
+			l.match[name] = value
 		case 'r':
 			l.recording = o.Arg
 		case 'o':
@@ -191,7 +197,12 @@ func (l *learner) write(lesson *hidups.Lesson) error {
 	return nil
 }
 
+// writeFile writes a file. One of that name, which may have been mended by hand, is
+// kept.
 func writeFile(name string, write func(io.Writer) error) error {
+	if err := os.Rename(name, name+".1"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	f, err := os.Create(name)
 	if err != nil {
 		return err

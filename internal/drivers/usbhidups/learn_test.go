@@ -121,6 +121,21 @@ func TestLearnKeepsTheSerialNumberIfAsked(t *testing.T) {
 	}
 }
 
+// A table that somebody mended is not lost to a second nut learn.
+func TestLearnKeepsFiles(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "ups")
+	if err := os.WriteFile(name+".def", []byte("mended"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rec := readRecording(t, "../../../test/devices/hid/apc-backups-cs-500.rec")
+	if out, code, _ := learn(t, rec, "-t", "0", "-o", name); code != 0 {
+		t.Fatalf("nut learn ended with %d: %s", code, out)
+	}
+	if b, err := os.ReadFile(name + ".def.1"); err != nil || string(b) != "mended" {
+		t.Errorf("the file of before is %q, %v; want it as it was", b, err)
+	}
+}
+
 func TestLearnErrors(t *testing.T) {
 	keyboard := &transport.Recording{Descriptor: []byte{0x05, 0x01, 0x09, 0x06, 0xA1, 0x01, 0x09, 0x30, 0x75, 0x08, 0x95, 0x01, 0xB1, 0x02, 0xC0}}
 	tests := []struct {
@@ -133,6 +148,8 @@ func TestLearnErrors(t *testing.T) {
 		{[]string{"what"}, 2, `what is "what"?`},
 		{[]string{"-t", "long"}, 2, "is not a number of seconds"},
 		{[]string{"-x", "product=("}, 1, "option product"},
+		{[]string{"-x", "colour=red"}, 2, "-x colour=red: want OPTION=VALUE, with one of the options vendorid, "},
+		{[]string{"-x", "vendorid"}, 2, "-x vendorid: want OPTION=VALUE"},
 		{[]string{"-x", "vendorid=1234"}, 1, "no such device"},
 		{nil, 1, "of the HID devices that match (1) none looks like a UPS"},
 		{[]string{"-x", "vendorid=0000", "-x", "productid=0000", "-t", "0", "-o", filepath.Join(t.TempDir(), "key")}, 0, "It has 1 fields"},
