@@ -330,6 +330,12 @@ func (s *source) text(ctx context.Context, r *ref, data []byte) subdriver.Value 
 	return subdriver.Value{IsText: true, Text: t}
 }
 
+// Writable implements subdriver.Source. What a device tells only by itself cannot be
+// written, unless there is no other way to it.
+func (s *source) Writable(n subdriver.Ref) bool {
+	return s.interruptOnly || s.refs[n].field.Kind != hid.Input
+}
+
 // Write implements subdriver.Source: it changes the bits of the field in its
 // report and sends all of it.
 func (s *source) Write(ctx context.Context, n subdriver.Ref, v subdriver.Value) error {

@@ -141,7 +141,7 @@ func (w *Walker) Set(ctx context.Context, name, text string) error {
 		return w.keep(a, text)
 	}
 	a := w.winner[name]
-	if a == nil || a.RW == nil {
+	if a == nil || a.RW == nil || !w.s.Writable(a.ref) {
 		return fmt.Errorf("set %s: %w", name, driver.ErrUnknown)
 	}
 	if err := a.RW.check(text); err != nil {

@@ -31,6 +31,9 @@ type Source interface {
 	// Read reads values. What concerns one value alone is in its Err; an error
 	// ends the walk.
 	Read(ctx context.Context, refs []Ref) ([]Value, error)
+	// Writable reports whether there is a way to write a value. Commands and settings
+	// of what cannot be written do not exist.
+	Writable(r Ref) bool
 	// Write writes one value.
 	Write(ctx context.Context, r Ref, v Value) error
 }
@@ -188,6 +191,9 @@ func (w *Walker) activate(r *Row, name, source string, indices []index) *active 
 		for _, s := range r.Steps {
 			ref, e := w.s.Resolve(fillIndices(s.Source, indices, true), w.stepForm(s))
 			a.steps = append(a.steps, ref)
+			if e == nil && !w.s.Writable(ref) {
+				e = ErrAbsent
+			}
 			err = errors.Join(err, e)
 		}
 		if len(a.steps) > 0 {
@@ -195,6 +201,9 @@ func (w *Walker) activate(r *Row, name, source string, indices []index) *active 
 		}
 	} else {
 		a.ref, err = w.s.Resolve(source, form)
+		if r.Kind == Setting && err == nil && !w.s.Writable(a.ref) {
+			err = ErrAbsent
+		}
 	}
 	if err != nil {
 		if !errors.Is(err, ErrAbsent) && w.o.Log != nil {
@@ -448,7 +457,7 @@ func (w *Walker) variable(a *active, v Value, u *driver.Update, provided, lost m
 		return
 	}
 	u.Set(a.name, text)
-	if a.RW != nil && (win != a || a.nothing) {
+	if a.RW != nil && (win != a || a.nothing) && w.s.Writable(a.ref) {
 		u.Writable(a.name, w.access(a))
 	}
 	w.winner[a.name] = a

@@ -17,6 +17,7 @@ import (
 	"gonut/internal/driver"
 	"gonut/internal/drvsock"
 	"gonut/internal/netproto"
+	"gonut/internal/ups"
 )
 
 // A shelf is a Source of named values.
@@ -84,6 +85,13 @@ func (s *shelf) Read(_ context.Context, refs []Ref) ([]Value, error) {
 	}
 	s.reads = append(s.reads, names)
 	return vs, nil
+}
+
+// What is called told… is only told.
+func (s *shelf) Writable(r Ref) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !strings.HasPrefix(s.names[r], "told")
 }
 
 func (s *shelf) Write(_ context.Context, r Ref, v Value) error {
@@ -544,6 +552,38 @@ cmd load.on absent send=1
 			if wire := strings.Join(s.taken(), " "); got != test.want || wire != test.wire || time.Since(begun) != test.takes {
 				t.Errorf("%s %s = %v, %q after %v; want %v, %q after %v", test.name, test.param, got, wire, time.Since(begun), test.want, test.wire, test.takes)
 			}
+		}
+	})
+}
+
+// What a device tells only by itself is a variable, and nothing that could be set or
+// commanded.
+func TestWhatCannotBeWritten(t *testing.T) {
+	s := numbers(map[string]float64{"told": 7, "told2": 7, "timer": 1})
+	table := `var ups.timer.start told rw=10
+setting ups.delay.shutdown told2 default=20 rw=10
+cmd load.off.delay told send=20
+cmd load.off.delay timer send=21
+cmd load.on.delay told2 send=30
+cmd load.cycle timer send=1
+then told send=2
+`
+	run(t, table, Options{}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
+		expect(t, session, map[string]string{"ups.timer.start": "7", "ups.delay.shutdown": "-"})
+		if v, _ := session.State().Variable("ups.timer.start"); v.Flags&ups.RW != 0 {
+			t.Error("ups.timer.start is writable")
+		}
+		if got := do(t, session, drvsock.Request{Set: true, Name: "ups.timer.start", Value: "1", HasValue: true}); got == netproto.Handled {
+			t.Error("ups.timer.start was set")
+		}
+		for name, want := range map[string]bool{"load.off.delay": true, "load.on.delay": false, "load.cycle": false} {
+			if got := session.State().HasCommand(name); got != want {
+				t.Errorf("command %s exists: %t; want %t", name, got, want)
+			}
+		}
+		do(t, session, drvsock.Request{Name: "load.off.delay"})
+		if wire := strings.Join(s.taken(), " "); wire != "timer=21" {
+			t.Errorf("load.off.delay wrote %q; want timer=21", wire)
 		}
 	})
 }
