@@ -38,6 +38,9 @@ const (
 	byteTime   = 500 * time.Millisecond
 )
 
+// maxPackets is how many packets may come besides those of an answer.
+const maxPackets = 32
+
 // Requests of the USB and HID classes.
 const (
 	getDescriptor    = 0x06
@@ -247,7 +250,7 @@ func (c *Conn) send(ctx context.Context, data []byte, last bool) error {
 // receive collects the packets of an answer.
 func (c *Conn) receive(ctx context.Context, buf []byte) (int, error) {
 	got, bad := 0, 0
-	for {
+	for packets := 0; packets < maxPackets+len(buf); packets++ {
 		data, head, err := c.packet(ctx)
 		switch {
 		case errors.Is(err, errDamaged) && bad < tries:
@@ -270,6 +273,7 @@ func (c *Conn) receive(ctx context.Context, buf []byte) (int, error) {
 			return got, nil
 		}
 	}
+	return got, fmt.Errorf("an answer has no end: %w", hid.ErrOverflow)
 }
 
 var errDamaged = errors.New("a packet was damaged")
@@ -338,9 +342,10 @@ func (c *Conn) synchronise(ctx context.Context) error {
 	return fmt.Errorf("synchronise with the UPS: it does not answer; is it the right port and cable? %w", hid.ErrTimeout)
 }
 
-// drain throws away what is on its way.
+// drain throws away what is on its way, but waits for no end of a line that is never
+// silent.
 func (c *Conn) drain(ctx context.Context) {
-	for {
+	for begun := time.Now(); time.Since(begun) < answerTime; {
 		if _, err := c.byte(ctx, 20*time.Millisecond); err != nil {
 			return
 		}

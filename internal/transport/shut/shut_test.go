@@ -78,6 +78,57 @@ func (l *line) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// A babble is a line whose other end says the same again and again, once it was
+// spoken to as often as that: first it echoes, then it acknowledges.
+type babble struct {
+	says    []byte
+	at      int
+	answers []byte
+}
+
+func (b *babble) Write(p []byte) (int, error)     { return len(p), nil }
+func (b *babble) Close() error                    { return nil }
+func (b *babble) SetReadDeadline(time.Time) error { return nil }
+
+func (b *babble) Read(p []byte) (int, error) {
+	time.Sleep(4 * time.Millisecond) // 2400 baud
+	if len(b.answers) > 0 {
+		p[0], b.answers = b.answers[0], b.answers[1:]
+		return 1, nil
+	}
+	p[0] = b.says[b.at%len(b.says)]
+	b.at++
+	return 1, nil
+}
+
+// A line that is never silent, as of a device of another kind, ends soon and not with
+// the patience of whoever opens it.
+func TestALineThatIsNeverSilent(t *testing.T) {
+	for name, says := range map[string][]byte{
+		"rubbish":         []byte("$GPGGA,"),
+		"notifications":   packet(typeNotify, []byte{1, 2}, true),
+		"empty packets":   packet(typeResponse, nil, false),
+		"acknowledgement": {tokenOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begun := time.Now()
+				c := &Conn{line: &babble{says: says}, closed: make(chan struct{})}
+				if err := c.begin(t.Context()); err == nil {
+					t.Error("it was taken for a UPS")
+				}
+				c.line = &babble{says: says, answers: []byte{tokenOK}}
+				if _, err := c.receive(t.Context(), make([]byte, 8)); err == nil {
+					t.Error("it was taken for an answer")
+				}
+				if took := time.Since(begun); took > time.Minute {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
 func TestOpenTellsWhoItIs(t *testing.T) {
 	connect(t, func(t *testing.T, c *Conn, _ *Fake) {
 		want := hid.Info{VendorID: 0x0463, ProductID: 0xFFFF, Release: 1, Manufacturer: "MGE UPS SYSTEMS", Product: "PULSAR M", Serial: "1Q0000"}
