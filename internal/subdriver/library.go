@@ -102,7 +102,7 @@ func (l *loader) table(name string) (*Table, error) {
 		return t, nil
 	}
 	if l.busy[name] {
-		return nil, fmt.Errorf("table %s uses itself", name)
+		return nil, fmt.Errorf("table %s uses itself; a file of another name may use it", name)
 	}
 	l.busy[name] = true
 	defer delete(l.busy, name)

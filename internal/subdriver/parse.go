@@ -35,6 +35,10 @@ func Parse(family, name, origin string, r io.Reader, include func(name string) (
 	s := words.NewScanner(strings.NewReader(string(b)))
 	for s.Scan() {
 		p.line = s.Line()
+		if len(p.problems) >= maxProblems {
+			p.fail(0, "", "there are many mistakes before this line, which is the last that is read")
+			return p.t, p.problems
+		}
 		if err := s.Problem(); err != nil {
 			p.fail(0, "", "%v", err)
 			continue
@@ -56,6 +60,9 @@ func Parse(family, name, origin string, r io.Reader, include func(name string) (
 	slices.SortStableFunc(p.problems, func(a, b Problem) int { return a.Line - b.Line })
 	return p.t, p.problems
 }
+
+// maxProblems is how many mistakes are told of one file, which may be no table at all.
+const maxProblems = 50
 
 type parser struct {
 	t        *Table

@@ -89,6 +89,14 @@ func TestParseErrorsTellPlaceAndRemedy(t *testing.T) {
 	}
 }
 
+// A file that is no table at all does not fill the log.
+func TestMistakesThatAreTold(t *testing.T) {
+	_, problems := parse(t, strings.Repeat("rubbish\n", 5000))
+	if n := len(problems); n != maxProblems+1 || !strings.Contains(problems[n-1].Error(), "test.def:51:1: there are many mistakes before this line") {
+		t.Errorf("%d problems, the last is %v; want %d and that there are more", n, problems[n-1], maxProblems+1)
+	}
+}
+
 func TestParse(t *testing.T) {
 	tab, problems := parse(t, `name "Test HID" 1.0 # a comment
 use common
