@@ -51,6 +51,10 @@ func (w *Walker) truth(a *active, v Value) (on, known bool) {
 		}
 		return v.Text == a.OnText, true
 	}
+	// All bits set is no condition, unless the row looks at bits or names the value.
+	if v.Unknown && a.Mask == 0 && len(a.On) == 0 && a.Expr == nil {
+		return false, false
+	}
 	raw := a.bits(int64(v.Number))
 	if a.Expr != nil {
 		x := a.Expr.eval(w.env(float64(raw)))

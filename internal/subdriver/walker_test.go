@@ -316,8 +316,44 @@ var input.frequency f fix=tenth
 	})
 }
 
+// A CyberPower battery that is empty when the driver begins does not hide that its
+// voltage is half as much again.
+func TestVoltageOfCyberPower(t *testing.T) {
+	lib := Load("hid", Embedded())
+	rows, rule := "", ""
+	for line := range strings.Lines(lib.Table("cps").Text()) {
+		switch f := strings.Fields(line); {
+		case len(f) > 1 && f[0] == "var" && (f[1] == "battery.voltage" || f[1] == "battery.voltage.nominal"):
+			rows += line
+		case len(f) > 1 && f[0] == "rule" && f[1] == "two-thirds":
+			rule = line
+		}
+	}
+	for name, test := range map[string]struct {
+		read []float64
+		want []string
+	}{
+		"right":           {[]float64{25, 40}, []string{"25.0", "40.0"}},
+		"wrong":           {[]float64{40.5, 31}, []string{"27.0", "20.7"}},
+		"wrong and empty": {[]float64{31, 40.5, 31}, []string{"31.0", "27.0", "20.7"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := numbers(map[string]float64{"UPS.PowerSummary.ConfigVoltage": 24, "UPS.PowerSummary.Voltage": test.read[0]})
+			run(t, rule+rows, Options{Consts: map[string]float64{"fix": 1}}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
+				for i, v := range test.read {
+					s.set("UPS.PowerSummary.Voltage", Value{Number: v})
+					time.Sleep(31 * time.Second)
+					synctest.Wait()
+					expect(t, session, map[string]string{"battery.voltage": test.want[i]})
+				}
+			})
+		})
+	}
+}
+
 func TestFlags(t *testing.T) {
 	s := numbers(map[string]float64{"ac": 1, "cause": 4, "status": 0x18, "gone": 0, "good": 1})
+	s.values["ones"] = Value{Number: 255, Unknown: true}
 	table := `flag online/offline ac
 flag voltage-range cause on=1,2,4 off=0
 flag boost status mask=0x18 on=0x18
@@ -326,6 +362,8 @@ flag !off good
 flag !no-battery gone
 flag overload ac if="{flag.boost:0} == 0"
 flag charging status expr="value > 100"
+flag shutdown-imminent ones
+flag frequency-range ones mask=0x80
 alarm "Too hot!" cause on=4
 status status as=mode
 enum mode 0x18=BYPASS 0=OL
@@ -340,8 +378,8 @@ enum mode 0x18=BYPASS 0=OL
 			}
 			return strings.Join(on, " ")
 		}
-		if got := state(); got != "online no-battery boost voltage-range" {
-			t.Errorf("conditions are %q; want online no-battery boost voltage-range", got)
+		if got := state(); got != "online no-battery boost voltage-range frequency-range" {
+			t.Errorf("conditions are %q; want online no-battery boost voltage-range frequency-range", got)
 		}
 		expect(t, session, map[string]string{"ups.status": "ALARM BYPASS", "ups.alarm": "Too hot!"})
 		for name, v := range map[string]Value{"ac": {}, "cause": {Number: 7}, "status": {}, "good": {}} {
@@ -350,8 +388,8 @@ enum mode 0x18=BYPASS 0=OL
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
 		// 7 is neither in on= nor in off=: nothing was learned
-		if got := state(); got != "offline no-battery off voltage-range" {
-			t.Errorf("conditions are %q; want offline no-battery off voltage-range", got)
+		if got := state(); got != "offline no-battery off voltage-range frequency-range" {
+			t.Errorf("conditions are %q; want offline no-battery off voltage-range frequency-range", got)
 		}
 		expect(t, session, map[string]string{"ups.status": "OL", "ups.alarm": "-"})
 	})
