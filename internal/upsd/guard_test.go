@@ -178,6 +178,17 @@ func TestFullHouse(t *testing.T) {
 		first.want("LOGOUT", "OK Goodbye")
 		synctest.Wait()
 		w.dial().want("GET NUMLOGINS fake", "NUMLOGINS fake 2")
+
+		// Who comes and goes at the limit fills no log.
+		for range 100 {
+			w.dial().conn.Close()
+			synctest.Wait()
+			w.dial()
+			synctest.Wait()
+		}
+		if n := strings.Count(w.log.text(), "no room for more"); n != 1 {
+			t.Errorf("the log says %d times that there is no room; want once", n)
+		}
 	})
 }
 

@@ -49,12 +49,12 @@ type Server struct {
 	access   accessFile
 	room     int          // descriptors, all in all; 0 if unknown
 	doors    atomic.Int64 // listeners that are served
-	crowded  atomic.Bool  // it was said that there is no room
 
 	mu       sync.Mutex // guards what follows and changes of table
 	sessions map[*session]struct{}
 	feeds    map[*feed]struct{} // of clients that watch all devices
 	changed  chan struct{}      // closed and replaced when table changes
+	crowded  time.Time          // when it was last said that there is no room
 }
 
 // A table is the devices at one moment; it is never changed, only replaced.
@@ -255,31 +255,37 @@ func (s *Server) admit(conn net.Conn, door net.Listener) *session {
 	}
 	sess := &session{server: s, door: door, conn: conn, stream: conn, seq: s.started.Add(1), host: key, peer: p}
 	sess.hear()
-	s.mu.Lock()
-	var out *session
-	full := len(s.sessions) >= s.capacity(c)
-	if full {
-		if out = s.idlest(); out != nil {
-			delete(s.sessions, out)
-		}
+	out, ok := s.place(sess, s.capacity(c), time.Now())
+	if out != nil {
+		out.conn.Close() // not under mu, which it may be waiting for
 	}
-	if !full || out != nil {
-		s.sessions[sess] = struct{}{}
-	}
-	s.mu.Unlock()
-	if full && !s.crowded.Swap(true) {
-		s.log.Warn("no room for more clients; the most silent ones have to make way; see MAXCONN", "clients", s.capacity(c))
-	}
-	switch {
-	case !full:
-		s.crowded.Store(false)
-	case out == nil:
+	if !ok {
 		s.guard.leave(key, time.Now())
 		return nil
-	default:
-		out.conn.Close()
 	}
 	return sess
+}
+
+// crowdedEvery is how often it is said that there is no room.
+const crowdedEvery = time.Minute
+
+// place enters a session if there is room for it among so many, or out can make
+// way for it.
+func (s *Server) place(sess *session, among int, now time.Time) (out *session, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sessions) >= among {
+		if now.Sub(s.crowded) >= crowdedEvery {
+			s.crowded = now
+			s.log.Warn("no room for more clients; the most silent ones have to make way; see MAXCONN", "clients", among)
+		}
+		if out = s.idlest(); out == nil {
+			return nil, false
+		}
+		delete(s.sessions, out)
+	}
+	s.sessions[sess] = struct{}{}
+	return out, true
 }
 
 // MaxConn returns the most that MAXCONN can be on this system, 0 if it is unknown.

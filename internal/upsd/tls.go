@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"gonut/internal/certs"
@@ -68,18 +69,30 @@ func (s *session) startTLS(_ request, out []byte) ([]byte, netproto.Error) {
 	return appendLine(out, netproto.StartTLS), ""
 }
 
+var (
+	errNoTLS         = errors.New("a reload took TLS away before the handshake")
+	errSlowHandshake = fmt.Errorf("it took longer than %v", handshakeTimeout)
+)
+
 // encrypt makes the connection a TLS one. What came in clear behind STARTTLS was
 // thrown away by answer: nothing that was said before is done after.
 func (s *session) encrypt(ctx context.Context) error {
 	s.mu.Lock() // nobody else may write meanwhile
 	defer s.mu.Unlock()
-	t := tls.Server(s.conn, s.server.tls.Load())
+	settings := s.server.tls.Load()
+	if settings == nil {
+		return errNoTLS
+	}
+	t := tls.Server(s.conn, settings)
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	if err := s.conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return err
 	}
 	if err := t.HandshakeContext(ctx); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+			err = errSlowHandshake
+		}
 		s.remark("a client did not get as far as TLS", "error", err)
 		return err
 	}

@@ -214,6 +214,27 @@ func TestClearTextInsteadOfHandshake(t *testing.T) {
 	})
 }
 
+// A reload that takes TLS away between the reply to STARTTLS and the handshake ends
+// the connection, and nothing more.
+func TestTLSIsTakenAwayBeforeTheHandshake(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		p := newPKI(t) // with the bubble's time
+		setTLS(t, w.server, conf.UPSD{CertFile: p.server})
+		c := w.dial()
+		c.send("STARTTLS\n")
+		synctest.Wait() // the reply waits for its reader
+		w.server.SetTLS(nil)
+		if got := c.line(); got != "OK STARTTLS" {
+			t.Fatalf("got %q", got)
+		}
+		conn := tls.Client(c.conn, &tls.Config{RootCAs: p.roots, ServerName: "localhost"})
+		if err := conn.Handshake(); err == nil {
+			t.Error("a handshake without TLS succeeded")
+		}
+		w.dial().want(status, `VAR fake ups.status "OL"`)
+	})
+}
+
 func TestSilentHandshakeIsCutOff(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		p := newPKI(t) // with the bubble's time
@@ -230,6 +251,9 @@ func TestSilentHandshakeIsCutOff(t *testing.T) {
 		}
 		if d := time.Since(begin); d != handshakeTimeout {
 			t.Errorf("cut off after %v; want %v", d, handshakeTimeout)
+		}
+		if text := w.log.text(); !strings.Contains(text, "longer than 5s") {
+			t.Errorf("the log does not say what was wrong:\n%s", text)
 		}
 	})
 }
