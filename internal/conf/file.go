@@ -74,6 +74,9 @@ func (s *source) next() (line, bool) {
 		if n := s.scan.Dropped(); n > 0 {
 			s.warn(l.no, "bytes dropped: %d; only printable ASCII is allowed, no tabs within quotes and no accented letters", n)
 		}
+		if s.scan.Glued() {
+			s.warn(l.no, "a '#' begins a comment; if it belongs to the word before it, put the word in quotes and write \\#")
+		}
 		if s.scan.Cut() {
 			s.warn(l.no, "the end is cut off: a word has at most %d bytes and a line at most %d words", words.MaxWord, words.MaxWords)
 		}

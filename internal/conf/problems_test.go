@@ -53,6 +53,8 @@ var badLines = []struct {
 		`4: bytes dropped: 2; only printable ASCII is allowed, no tabs within quotes and no accented letters`}},
 	{"upsd.users", "[a]\npassword = \"a\tb\"\n", []string{
 		`2: bytes dropped: 1; only printable ASCII is allowed, no tabs within quotes and no accented letters`}},
+	{"upsd.users", "[a]\npassword = pass#word\n[b] # fine\npassword = \"pass\\#word\" # fine\n", []string{
+		`2: a '#' begins a comment; if it belongs to the word before it, put the word in quotes and write \#`}},
 	{"upsmon.conf", "NOTIFYCMD " + strings.Repeat("x", 513) + "\n", []string{
 		`1: the end is cut off: a word has at most 512 bytes and a line at most 32 words`}},
 	{"upsmon.conf", "NOTIFYCMD" + strings.Repeat(" x", 32) + "\n", []string{
@@ -157,6 +159,11 @@ var badLines = []struct {
 	{"upsd.conf", "LISTEN * \"\"\n", []string{`error: 1: LISTEN: there is no port ""; it is a number up to 65535, 3493 if left out`}},
 	{"upsd.conf", "LISTEN 127.0.0.1:3493\n", []string{`error: 1: LISTEN wants address and port as two words: LISTEN 127.0.0.1 3493`}},
 	{"upsd.conf", "LISTEN [::1]\n", []string{`error: 1: LISTEN takes an IPv6 address without brackets: LISTEN ::1`}},
+	{"upsd.conf", "LISTEN run/upsd.sock\n", []string{`error: 1: LISTEN: the path of a unix socket begins with '/', and run/upsd.sock does not`}},
+	{"upsd.conf", "LISTEN 192.0.2.300\n", []string{`error: 1: LISTEN: 192.0.2.300 is no IPv4 address, which is four numbers up to 255: 192.0.2.1`}},
+	{"upsd.conf", "LISTEN nas-1.example.com\nLISTEN 4.example\nLISTEN fd00::1\nLISTEN /run/upsd.sock 3493\n", []string{
+		`4: ignored after LISTEN: "3493"; text with blanks or '=' needs quotes`}},
+	{"upsd.conf", "MAXAGE 0\n", []string{`1: MAXAGE 0: data count as stale as soon as a driver says nothing for a second`}},
 	{"upsd.conf", "LISTEN \"\"\n", []string{`error: 1: LISTEN wants an address, a host's name or * and has an empty word`}},
 
 	// upsd.users

@@ -30,6 +30,9 @@ func upsdDirectives() []directive[UPSD] {
 			if n, ok := l.natural(); ok {
 				c.MaxAge = seconds(n)
 			}
+			if c.MaxAge == 0 {
+				l.warn("MAXAGE 0: data count as stale as soon as a driver says nothing for a second")
+			}
 			return nil
 		}},
 		{name: "TRACKINGDELAY", words: 2, most: 2, set: func(c *UPSD, l line) error {
@@ -164,7 +167,15 @@ func listen(c *UPSD, l line) error {
 	if inner, ok := strings.CutPrefix(a.Addr, "["); ok {
 		return l.fatal("LISTEN takes an IPv6 address without brackets: LISTEN %s", strings.TrimSuffix(inner, "]"))
 	}
-	if len(l.words) > 2 {
+	if !strings.HasPrefix(a.Addr, "/") && strings.Contains(a.Addr, "/") {
+		return l.fatal("LISTEN: the path of a unix socket begins with '/', and %s does not", a.Addr)
+	}
+	if numeric(a.Addr) {
+		return l.fatal("LISTEN: %s is no IPv4 address, which is four numbers up to 255: 192.0.2.1", a.Addr)
+	}
+	if strings.HasPrefix(a.Addr, "/") {
+		l.surplus(2)
+	} else if len(l.words) > 2 {
 		a.Port = l.words[2]
 	}
 	// Anything but a number is the name of a service, which upsd looks up.
@@ -173,6 +184,17 @@ func listen(c *UPSD, l line) error {
 	}
 	c.Listen = append(c.Listen, a)
 	return nil
+}
+
+// numeric reports whether text is meant to be an IPv4 address and is none: no host's
+// name ends in a number.
+func numeric(text string) bool {
+	last := text[strings.LastIndexByte(text, '.')+1:]
+	if last == "" || strings.Trim(last, "0123456789") != "" {
+		return false
+	}
+	_, err := netip.ParseAddr(text)
+	return err != nil
 }
 
 // compat reads which clients get answers of their own.

@@ -41,7 +41,7 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 		}
 		if c, err := DialPath(path)(ctx); err == nil {
 			c.Close()
-			return nil, fmt.Errorf("listen on %s: another driver serves this socket", path)
+			return nil, fmt.Errorf("listen on %s: somebody serves this socket already; stop that program", path)
 		}
 		if err := os.Remove(path); err != nil {
 			return nil, forbidden(path, fmt.Errorf("remove stale socket: %w", err))

@@ -39,7 +39,7 @@ func TestListen(t *testing.T) {
 	} else {
 		c.Close()
 	}
-	if _, err := Listen(t.Context(), path); err == nil || !strings.Contains(err.Error(), "another driver serves this socket") {
+	if _, err := Listen(t.Context(), path); err == nil || !strings.Contains(err.Error(), "somebody serves this socket already") {
 		t.Errorf("Listen on a served socket gives %v", err)
 	}
 	// A socket that a dead driver left behind makes way.

@@ -9,6 +9,7 @@ package passwd
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"golang.org/x/crypto/bcrypt"
@@ -48,8 +49,33 @@ func IsHash(stored string) bool {
 	return err == nil
 }
 
+// MaxCost is the most work that is done for a hash. One that wants more is nobody's:
+// it would keep everybody else waiting.
+const MaxCost = 14
+
+// Check returns what is wrong with what upsd.users holds, nil if nothing is.
+func Check(stored string) error {
+	if !IsHash(stored) {
+		if likeHash.MatchString(stored) {
+			return errors.New("it looks like a hash, but not like one of nut passwd, and is taken for the password itself")
+		}
+		return nil
+	}
+	if cost, _ := bcrypt.Cost([]byte(stored)); cost > MaxCost { // IsHash has looked at it
+		return fmt.Errorf("its hash wants 2 to the power of %d steps, which is too much work (%d is the most), and matches no password; make one with nut passwd", cost, MaxCost)
+	}
+	return nil
+}
+
+// likeHash matches what programs store in place of passwords. The grammar of
+// upsd.users ends a word at '='.
+var likeHash = regexp.MustCompile(`^\$[0-9a-z]+\$.|^\$argon2`)
+
 // Matches reports whether hash, of which IsHash is true, is the password's. It
 // takes as long as the hash was made to take.
 func Matches(hash, password string) bool {
+	if cost, err := bcrypt.Cost([]byte(hash)); err != nil || cost > MaxCost {
+		return false
+	}
 	return bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
 }

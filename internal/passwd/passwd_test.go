@@ -46,6 +46,27 @@ func TestIsHash(t *testing.T) {
 	}
 }
 
+// What looks like a hash and is none, or one that nobody can afford, is said.
+func TestCheck(t *testing.T) {
+	dear := "$2a$31$" + strings.Repeat("a", 53)
+	for stored, want := range map[string]string{
+		"secret": "", "$5": "", "pa$$word$": "", "": "",
+		"$2a$10$" + strings.Repeat("a", 53): "",
+		"$2a$10$short":                      "looks like a hash",
+		"$argon2id$v":                       "looks like a hash",
+		"$6$salt$hash":                      "looks like a hash",
+		dear:                                "too much work",
+	} {
+		err := Check(stored)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("Check(%q) = %v; want %q", stored, err, want)
+		}
+	}
+	if Matches(dear, "x") { // and at once
+		t.Errorf("Matches(%q) = true", dear)
+	}
+}
+
 // What the program prints can be pasted into upsd.users.
 func TestProgram(t *testing.T) {
 	var out, errs strings.Builder

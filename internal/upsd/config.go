@@ -10,12 +10,14 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 
 	"gonut/internal/cmdvartab"
 	"gonut/internal/conf"
 	"gonut/internal/drvsock"
+	"gonut/internal/passwd"
 )
 
 // builtinDataPath is where cmdvartab is looked for unless DATAPATH says otherwise;
@@ -74,15 +76,11 @@ func LoadRest(main conf.UPSD, p conf.Paths, log *slog.Logger) (Config, error) {
 		return c, err
 	}
 	warnOfReaders(p.File("upsd.users"), log)
+	warnOfUsers(p.File("upsd.users"), c.Users, log)
 	if c.TLS, err = LoadTLS(main); err != nil {
-		return c, err
+		return c, fmt.Errorf("%s: %w", p.File("upsd.conf"), err)
 	}
-	switch {
-	case main.CertFile != "":
-		warnOfReaders(main.CertFile, log)
-	case main.CertPath != "":
-		log.Error("no TLS: upsd.conf has CERTPATH but no CERTFILE; set CERTFILE to a PEM file with our certificate and its key (a database of NSS cannot be read; export it with pk12util)")
-	}
+	warnOfTLS(main, log)
 	c.Texts, err = loadTexts(main, log)
 	return c, err
 }
@@ -142,7 +140,7 @@ func loadTexts(main conf.UPSD, log *slog.Logger) (cmdvartab.Table, error) {
 		dir = builtinDataPath
 	}
 	f, err := os.Open(filepath.Join(dir, "cmdvartab"))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && main.DataPath == "" {
 		return t, nil
 	}
 	if err != nil {
@@ -151,6 +149,24 @@ func loadTexts(main conf.UPSD, log *slog.Logger) (cmdvartab.Table, error) {
 	}
 	defer f.Close()
 	return t.With(f)
+}
+
+// warnOfUsers warns of users whose lines are right but cannot mean what they say.
+func warnOfUsers(path string, users conf.Users, log *slog.Logger) {
+	warn := func(u conf.User, format string, args ...any) {
+		log.Warn(conf.Problem{File: path, Line: u.Line, Text: fmt.Sprintf(format, args...)}.String())
+	}
+	for _, u := range users {
+		if err := passwd.Check(string(u.Password)); err != nil {
+			warn(u, "the password of [%s]: %v", u.Name, err)
+		}
+		for _, p := range u.Peers {
+			var unknown user.UnknownUserError
+			if _, err := user.Lookup(p); errors.As(err, &unknown) && strings.Trim(p, "0123456789") != "" {
+				warn(u, "peer of [%s]: this host has no account %s", u.Name, p)
+			}
+		}
+	}
 }
 
 // override lets a switch in the environment beat a setting. Only how it begins

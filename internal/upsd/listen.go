@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -77,14 +78,14 @@ func OpenFront(ctx context.Context, s *Server, c conf.UPSD, family Family, liste
 			waiting++
 			log.Error("cannot listen yet; trying again", "address", sp.Addr, "port", sp.Port, "error", err)
 		default:
-			refused = append(refused, fmt.Errorf("%s%w", sp.place(), err))
+			refused = append(refused, fmt.Errorf("%s%w; %s", sp.place(), err, advice(err)))
 			strict = strict || !loopback(sp.Addr)
 		}
 	}
 	switch {
 	case len(refused) > 0 && (open+waiting == 0 || strict && !c.AllowNotAllListeners):
 		f.Close()
-		return nil, fmt.Errorf("%w; stop who uses it or change LISTEN in upsd.conf", errors.Join(refused...))
+		return nil, errors.Join(refused...)
 	case len(refused) > 0:
 		log.Warn("not listening everywhere", "error", errors.Join(refused...))
 	}
@@ -97,6 +98,14 @@ func (sp *spot) place() string {
 		return ""
 	}
 	return fmt.Sprintf("upsd.conf:%d: ", sp.Line)
+}
+
+// advice says what to do about an address that was refused.
+func advice(err error) string {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return "stop who uses it or change LISTEN in upsd.conf"
+	}
+	return "change LISTEN in upsd.conf"
 }
 
 // defaults are the spots of a configuration without LISTEN.
@@ -122,8 +131,8 @@ func (f *Front) try(ctx context.Context, sp *spot) error {
 		return nil
 	}
 	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", sp.Port)
-	if err != nil {
-		return fmt.Errorf("find port %s: %w", sp.Port, err)
+	if err != nil { // which time does not heal
+		return fmt.Errorf("there is no service %q; give the number of the port", sp.Port)
 	}
 	addrs, err := f.resolve(ctx, sp.Addr)
 	if err != nil {
@@ -141,10 +150,15 @@ func (f *Front) try(ctx context.Context, sp *spot) error {
 			return nil
 		}
 	}
-	if len(sp.open) > 0 {
-		return nil
+	if len(sp.open) == 0 {
+		return errors.Join(errs...)
 	}
-	return errors.Join(errs...)
+	for _, err := range errs { // "*" is content with one version of IP
+		if !notYet(err) {
+			f.log.Error("listening on a part of it only", "address", sp.Addr, "port", sp.Port, "error", err)
+		}
+	}
+	return nil
 }
 
 func (f *Front) opened(sp *spot, l net.Listener) {
@@ -177,12 +191,13 @@ func (f *Front) resolve(ctx context.Context, host string) ([]address, error) {
 	return as, nil
 }
 
-// notYet reports an error that time may heal: the address is not there, the name
-// is not known or has no address of the family.
+// notYet reports an error that time may heal: the address or the folder of a socket
+// is not there, the name is not known or has no address of the family.
 func notYet(err error) bool {
 	var dns *net.DNSError
 	var none *net.AddrError
-	return errors.As(err, &dns) || errors.As(err, &none) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
+	return errors.As(err, &dns) || errors.As(err, &none) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) ||
+		errors.Is(err, fs.ErrNotExist)
 }
 
 // loopback reports the addresses that C forgives not to have; by their spelling.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -226,6 +227,10 @@ func TestListenRules(t *testing.T) {
 	}
 	defer taken.Close()
 	port := fmt.Sprint(taken.Addr().(*net.TCPAddr).Port)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	spot := func(addr, port string) conf.Listen { return conf.Listen{Addr: addr, Port: port, Line: 7} }
 	for _, c := range []struct {
 		name   string
@@ -242,7 +247,9 @@ func TestListenRules(t *testing.T) {
 		{"not there yet", []conf.Listen{spot("192.0.2.77", "0"), spot("127.0.0.1", "0")}, false, 1, ""},
 		{"nothing there yet", []conf.Listen{spot("192.0.2.77", "0")}, false, 0, ""},
 		{"both of localhost", []conf.Listen{spot("localhost", "0")}, false, 1, ""},
-		{"no such service", []conf.Listen{spot("127.0.0.1", "no-such-service")}, false, 0, ""},
+		{"no such service", []conf.Listen{spot("192.0.2.77", "no-such-service")}, false, 0, "upsd.conf:7: there is no service"},
+		{"a socket in the way", []conf.Listen{spot(file, "")}, false, 0, "is not a socket; remove it"},
+		{"a folder not there yet", []conf.Listen{spot(file+".d/sock", "")}, false, 0, ""},
 	} {
 		conf := testConf()
 		conf.Listen, conf.AllowNotAllListeners = c.listen, c.allow
@@ -258,5 +265,29 @@ func TestListenRules(t *testing.T) {
 			t.Errorf("%s: %d open; want %d: %v", c.name, got, c.open, f.Addrs())
 		}
 		f.Close()
+	}
+}
+
+// LISTEN * is content with one version of IP, but says so if the other one was there
+// to be had.
+func TestListenOnAPart(t *testing.T) {
+	for refusal, say := range map[error]bool{syscall.EADDRINUSE: true, syscall.EAFNOSUPPORT: false} {
+		listen := func(ctx context.Context, network, addr string) (net.Listener, error) {
+			if network == "tcp4" {
+				return nil, &net.OpError{Op: "listen", Net: network, Err: os.NewSyscallError("bind", refusal)}
+			}
+			return net.Listen("tcp", "127.0.0.1:0")
+		}
+		l := &log{}
+		c := loopbackConf("*")
+		s := New(c, nil, slog.New(slog.NewTextHandler(l, nil)))
+		f, err := OpenFront(context.Background(), s, c, AnyFamily, listen, s.log)
+		if err != nil || len(f.Addrs()) != 1 {
+			t.Fatalf("OpenFront() = %v; want it to open one", err)
+		}
+		f.Close()
+		if got := strings.Contains(l.text(), "a part"); got != say {
+			t.Errorf("with %v the log has %q; want it to say that a part is missing: %v", refusal, l.text(), say)
+		}
 	}
 }

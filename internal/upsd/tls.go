@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -50,6 +51,19 @@ func LoadTLS(c conf.UPSD) (*tls.Config, error) {
 	}
 	t.ClientCAs, err = certs.Roots(c.CertPath)
 	return t, err
+}
+
+// warnOfTLS warns of settings that do not do what they look like.
+func warnOfTLS(c conf.UPSD, log *slog.Logger) {
+	switch {
+	case c.CertFile != "":
+		warnOfReaders(c.CertFile, log)
+		if c.CertRequest == 1 && c.CertPath == "" {
+			log.Warn("upsd.conf has CERTREQUEST REQUEST but no CERTPATH: clients that show a certificate are turned away, for nobody vouches for it")
+		}
+	case c.CertPath != "" || c.CertIdentName != "" || c.CertRequest > 0:
+		log.Error("no TLS: upsd.conf has no CERTFILE, without which its other lines of certificates do nothing; set CERTFILE to a PEM file with our certificate and its key (a database of NSS cannot be read; export it with pk12util)")
+	}
 }
 
 // SetTLS makes STARTTLS use t from now on; nil means that it is refused. Clients

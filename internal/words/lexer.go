@@ -46,6 +46,7 @@ type Lexer struct {
 	lines   int    // line feeds within this record
 	opened  int    // of those, before the last quoted word
 	spanned bool   // a quoted word held a line feed; opened stays with the first such word
+	glued   bool   // a comment began right behind a word
 	buf     []byte // the words of the record, end to end
 	ends    [MaxWords]uint16
 }
@@ -167,6 +168,7 @@ func (l *Lexer) step(c byte) (done bool, err error) {
 		case c == '#':
 			l.emit()
 			l.state = comment
+			l.glued = true
 		case space(c):
 			l.emit()
 			l.state = start
@@ -258,7 +260,7 @@ func (l *Lexer) emit() {
 func (l *Lexer) clear() {
 	l.ended = false
 	l.n, l.begin, l.dropped, l.cut = 0, 0, 0, false
-	l.lines, l.opened, l.spanned = 0, 0, false
+	l.lines, l.opened, l.spanned, l.glued = 0, 0, false, false
 	l.buf = l.buf[:0]
 }
 

@@ -96,6 +96,10 @@ func (s *Scanner) Spans() bool { return s.lex.spanned }
 // Problem tells what is wrong with the record, nil if nothing is.
 func (s *Scanner) Problem() error { return s.problem }
 
+// Glued reports whether a comment begins right behind a word, which may have been
+// meant as a part of it.
+func (s *Scanner) Glued() bool { return s.lex.glued }
+
 // Dropped is the number of bytes of the record that the grammar refuses.
 func (s *Scanner) Dropped() int { return s.lex.Dropped() }
 
