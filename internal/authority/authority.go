@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"net"
 	"os"
@@ -155,12 +156,16 @@ func block(kind string, der []byte) []byte {
 // writeNew writes a file that does not exist yet.
 func writeNew(path string, mode os.FileMode, text []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("write certificate: %w, and is not replaced; choose another name with -name, or move it away", err)
+	}
 	if err != nil {
 		return fmt.Errorf("write certificate: %w", err)
 	}
-	if _, err := f.Write(text); err != nil {
-		f.Close()
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(path) // half a key is in the way of the next attempt
 		return fmt.Errorf("write certificate: %w", err)
 	}
-	return f.Close()
+	return nil
 }

@@ -76,10 +76,45 @@ func TestProgram(t *testing.T) {
 }
 
 func TestProgramRefuses(t *testing.T) {
-	for _, args := range [][]string{{"-name", "../x"}, {"-name", "ca"}, {"-nonsense"}, {"-dir", filepath.Join(t.TempDir(), "none")}} {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"-name", "../x"}, {"-name", "ca"}, {"-nonsense"}, {"-dir", "file"},
+		{"two words"}, {""}, {"192.0.2.1:3493"}, {"[::1]"}, {"-dir", ".", "-name", "a", "ups.example", "a/b"},
+	} {
 		if out, err := runIn(t, args...); err == nil {
 			t.Errorf("nut cert %q = %s; want an error", args, out)
 		}
+	}
+}
+
+// What is printed can be copied into upsd.conf, which knows no current folder.
+func TestProgramMakesItsFolder(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	out, err := runIn(t, "-dir", "new/certs", "ups.example", "fd00::1", "*.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "CERTFILE " + filepath.Join(here, "new", "certs", "upsd.pem") + "\n"; !strings.Contains(out, want) {
+		t.Errorf("output lacks %q:\n%s", want, out)
+	}
+	if _, err := runIn(t, "-dir", "new/certs"); err == nil || !strings.Contains(err.Error(), "-name") {
+		t.Errorf("a second time: %v; want an error that says what to do", err)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	var out, errs strings.Builder
+	err := Program().Run(context.Background(), program.Env{Args: []string{"cert", "-h"}, Stdout: &out, Stderr: &errs})
+	if err != nil || errs.Len() > 0 || !strings.Contains(out.String(), "-dir folder") {
+		t.Errorf("-h printed %q and %q, %v; want the help on standard output", out.String(), errs.String(), err)
 	}
 }
 

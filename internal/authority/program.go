@@ -5,9 +5,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"time"
 
@@ -21,21 +24,16 @@ func Program() program.Program {
 
 func run(_ context.Context, e program.Env) error {
 	flags := flag.NewFlagSet("nut cert", flag.ContinueOnError)
-	flags.SetOutput(e.Stderr)
-	dir := flags.String("dir", ".", "`folder` for the files; an authority that is there already is used")
+	flags.SetOutput(io.Discard)
+	dir := flags.String("dir", ".", "`folder` for the files, made if it is missing; an authority that is there already is used")
 	name := flags.String("name", "upsd", "`name` of the certificate's file, for further servers and for clients")
-	flags.Usage = func() {
-		fmt.Fprint(e.Stderr, `usage: nut cert [-dir FOLDER] [-name NAME] [HOST…]
-Makes an authority (ca.pem, ca-key.pem) unless the folder has one, and a certificate
-with its key (NAME.pem) for a server that clients reach as any of the HOSTs: names
-or addresses; this host's if none is given. Then it says what to write where.
-`)
-		flags.PrintDefaults()
-	}
-	if err := flags.Parse(e.Args[1:]); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return nil
-		}
+	switch err := flags.Parse(e.Args[1:]); {
+	case errors.Is(err, flag.ErrHelp):
+		usage(e.Stdout, flags)
+		return nil
+	case err != nil:
+		fmt.Fprintf(e.Stderr, "nut cert: %v\n", err)
+		usage(e.Stderr, flags)
 		return program.Exit(2)
 	}
 	if *name != filepath.Base(*name) || *name == "ca" || *name == "ca-key" {
@@ -45,7 +43,14 @@ or addresses; this host's if none is given. Then it says what to write where.
 	if err != nil {
 		return err
 	}
-	a, err := openOrNew(*dir)
+	folder, err := filepath.Abs(*dir) // for what is printed is to be copied
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	a, err := openOrNew(folder)
 	if err != nil {
 		return err
 	}
@@ -53,17 +58,35 @@ or addresses; this host's if none is given. Then it says what to write where.
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(*dir, *name+".pem")
+	path := filepath.Join(folder, *name+".pem")
 	if err := writeNew(path, 0o600, text); err != nil {
 		return err
 	}
-	explain(e, *dir, path, hosts)
+	explain(e, folder, path, hosts)
 	return nil
 }
+
+func usage(w io.Writer, flags *flag.FlagSet) {
+	fmt.Fprint(w, `usage: nut cert [-dir FOLDER] [-name NAME] [HOST…]
+Makes an authority (ca.pem, ca-key.pem) unless the folder has one, and a certificate
+with its key (NAME.pem) for a server that clients reach as any of the HOSTs: names
+or addresses; this host's if none is given. Then it says what to write where.
+`)
+	flags.SetOutput(w)
+	flags.PrintDefaults()
+}
+
+// hostName matches what a certificate may name.
+var hostName = regexp.MustCompile(`^[0-9A-Za-z_*][-0-9A-Za-z_.]*$`)
 
 // allHosts completes the names by which the server is reached: from its own host
 // it always is.
 func allHosts(given []string) ([]string, error) {
+	for _, h := range given {
+		if _, err := netip.ParseAddr(h); err != nil && !hostName.MatchString(h) {
+			return nil, program.Exitf(2, "nut cert: %q is no host's name and no address; give it without port and brackets", h)
+		}
+	}
 	hosts := slices.Clone(given)
 	if len(hosts) == 0 {
 		h, err := os.Hostname()
