@@ -77,7 +77,9 @@ func LoadRest(main conf.UPSD, p conf.Paths, log *slog.Logger) (Config, error) {
 	}
 	warnOfReaders(p.File("upsd.users"), log)
 	warnOfUsers(p.File("upsd.users"), c.Users, log)
-	if c.TLS, err = LoadTLS(main); err != nil {
+	if c.TLS, err = LoadTLS(main); errors.Is(err, fs.ErrPermission) {
+		return c, fmt.Errorf("%s: %w; the file and its folder must be readable for user id %d, which upsd runs as", p.File("upsd.conf"), err, os.Geteuid())
+	} else if err != nil {
 		return c, fmt.Errorf("%s: %w", p.File("upsd.conf"), err)
 	}
 	warnOfTLS(main, log)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"time"
@@ -58,7 +59,7 @@ func (s *Server) mirror(ctx context.Context, d *device, dialer func(Device) Dial
 		}
 		if err != nil && ctx.Err() == nil && time.Since(complained) >= dialLogEvery {
 			complained = time.Now()
-			s.log.Error("cannot connect to the driver; is it running?", "ups", d.name, "driver", info.Driver, "error", err)
+			s.log.Error(noDriver(err), "ups", d.name, "driver", info.Driver, "error", err)
 		}
 		select {
 		case <-time.After(pause):
@@ -66,6 +67,17 @@ func (s *Server) mirror(ctx context.Context, d *device, dialer func(Device) Dial
 		}
 		pause = min(2*pause, redialSlowest)
 	}
+}
+
+// noDriver says that there is no connection, and what to look at.
+func noDriver(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "may not connect to the driver; it and upsd have to run as one user or group"
+	case errors.Is(err, errBrief):
+		return "cannot stay connected to the driver; its own log may say why"
+	}
+	return "cannot connect to the driver; is it running?"
 }
 
 var errBrief = errors.New("it hangs up as soon as it is connected")

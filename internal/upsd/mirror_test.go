@@ -1,7 +1,9 @@
 package upsd
 
 import (
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,6 +141,17 @@ func TestDriverThatHangsUp(t *testing.T) {
 			t.Errorf("after it works again the log has %q; want that it is connected", text)
 		}
 	})
+}
+
+// The log says what to do about a driver that cannot be reached.
+func TestNoDriver(t *testing.T) {
+	for err, want := range map[error]string{
+		syscall.ECONNREFUSED: "running", syscall.EACCES: "user or group", errBrief: "stay connected",
+	} {
+		if got := noDriver(&net.OpError{Op: "dial", Err: err}); !strings.Contains(got, want) {
+			t.Errorf("noDriver(%v) = %q; want %q", err, got, want)
+		}
+	}
 }
 
 // What a driver sends that makes no sense fills no disk.
