@@ -113,6 +113,7 @@ func (s *session) encrypt(ctx context.Context) error {
 	if err := s.conn.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
+	ackNow(s.conn)
 	s.begun = nil
 	s.stream, s.tls = t, true
 	s.hear()
