@@ -13,6 +13,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"gonut/internal/cmdvartab"
 	"gonut/internal/conf"
@@ -68,6 +69,9 @@ func LoadRest(main conf.UPSD, p conf.Paths, log *slog.Logger) (Config, error) {
 	}
 	c.Devices = Devices(ups)
 	c.StatePath = statePath(p, ups, main)
+	if s := main.StatePath; s != "" && s != c.StatePath {
+		log.Warn("STATEPATH of upsd.conf does not count beside NUT_STATEPATH and statepath in ups.conf", "STATEPATH", s, "used", c.StatePath)
+	}
 	if len(c.Devices) == 0 && !main.AllowNoDevice {
 		return c, fmt.Errorf("%s names no device that has a driver and a port; add one, or set ALLOW_NO_DEVICE yes in upsd.conf", p.File("ups.conf"))
 	}
@@ -82,7 +86,7 @@ func LoadRest(main conf.UPSD, p conf.Paths, log *slog.Logger) (Config, error) {
 	} else if err != nil {
 		return c, fmt.Errorf("%s: %w", p.File("upsd.conf"), err)
 	}
-	warnOfTLS(main, log)
+	warnOfTLS(main, c.TLS, time.Now(), log)
 	c.Texts, err = loadTexts(main, log)
 	return c, err
 }

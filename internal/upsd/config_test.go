@@ -5,7 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"gonut/internal/authority"
 	"gonut/internal/conf"
 )
 
@@ -13,6 +15,17 @@ import (
 // one: an error, or lines in the log.
 func TestLoadSaysWhatIsWrong(t *testing.T) {
 	p := newPKI(t)
+	past := time.Now().Add(-authority.Validity - 48*time.Hour)
+	a, err := authority.New("old", past)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := a.Issue(past, "localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := filepath.Join(t.TempDir(), "old.pem")
+	writeFile(t, old, text)
 	for _, c := range []struct {
 		name, file, text string // in place of a good file
 		log, err         string
@@ -24,6 +37,9 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		{"a path without certificate", "upsd.conf", "CERTPATH /etc/nut\n", "no CERTFILE", ""},
 		{"requests without authority", "upsd.conf", "CERTFILE " + p.server + "\nCERTREQUEST REQUEST\n", "nobody vouches", ""},
 		{"no such certificate", "upsd.conf", "CERTFILE /nowhere/x.pem\n", "", "upsd.conf: read certificate"},
+		{"an old certificate", "upsd.conf", "CERTFILE " + old + "\n", "not valid now", ""},
+		{"two folders", "upsd.conf", "STATEPATH /elsewhere\n", "STATEPATH", ""},
+		{"the same folder", "upsd.conf", "STATEPATH /state\n", "", ""},
 		{"no descriptions", "upsd.conf", "DATAPATH /nowhere\n", "/nowhere/cmdvartab", ""},
 		{"cut hash", "upsd.users", "[a]\npassword = p\n[b]\npassword = $2a$10$abc\n", "upsd.users:3: the password of [b]: it looks like a hash", ""},
 		{"no such account", "upsd.users", "[a]\npeer = root no-such-account 0\n", "upsd.users:1: peer of [a]: this host has no account no-such-account", ""},
@@ -36,7 +52,7 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 			writeFile(t, filepath.Join(dir, name), []byte(text))
 		}
 		l := &log{}
-		_, err := Load(conf.Paths{Conf: dir}, func(string) string { return "" }, slog.New(slog.NewTextHandler(l, nil)))
+		_, err := Load(conf.Paths{Conf: dir, State: "/state", StateByEnv: true}, func(string) string { return "" }, slog.New(slog.NewTextHandler(l, nil)))
 		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s: error %v; want %q", c.name, err, c.err)
 		}

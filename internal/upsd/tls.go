@@ -54,10 +54,14 @@ func LoadTLS(c conf.UPSD) (*tls.Config, error) {
 }
 
 // warnOfTLS warns of settings that do not do what they look like.
-func warnOfTLS(c conf.UPSD, log *slog.Logger) {
+func warnOfTLS(c conf.UPSD, t *tls.Config, now time.Time, log *slog.Logger) {
 	switch {
-	case c.CertFile != "":
+	case t != nil:
 		warnOfReaders(c.CertFile, log)
+		if leaf := t.Certificates[0].Leaf; now.After(leaf.NotAfter) || now.Before(leaf.NotBefore) {
+			log.Error("our certificate is not valid now, and clients that look at it stay away", "CERTFILE", c.CertFile,
+				"from", leaf.NotBefore.Format(time.DateOnly), "until", leaf.NotAfter.Format(time.DateOnly))
+		}
 		if c.CertRequest == 1 && c.CertPath == "" {
 			log.Warn("upsd.conf has CERTREQUEST REQUEST but no CERTPATH: clients that show a certificate are turned away, for nobody vouches for it")
 		}

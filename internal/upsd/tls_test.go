@@ -252,6 +252,7 @@ func TestSilentHandshakeIsCutOff(t *testing.T) {
 		if d := time.Since(begin); d != handshakeTimeout {
 			t.Errorf("cut off after %v; want %v", d, handshakeTimeout)
 		}
+		synctest.Wait()
 		if text := w.log.text(); !strings.Contains(text, "longer than 5s") {
 			t.Errorf("the log does not say what was wrong:\n%s", text)
 		}
