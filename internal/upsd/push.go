@@ -89,9 +89,12 @@ func (s *session) fulfil(w wish) {
 	s.server.mu.Lock() // no device comes or goes meanwhile
 	defer s.server.mu.Unlock()
 	if w.device != nil {
-		s.feed.add(w.device, w)
-		if s.server.table.Load().byName[w.device.key] != w.device {
-			w.device.forgetWatches() // it was removed since WATCH was read
+		if s.server.table.Load().byName[w.device.key] == w.device {
+			s.feed.add(w.device, w)
+		} else { // it was removed since WATCH was read
+			s.feed.mu.Lock()
+			s.feed.queueGone(w.spelling)
+			s.feed.mu.Unlock()
 		}
 		return
 	}
@@ -273,6 +276,16 @@ func (w *watch) post(lines func(w *watch, out []byte) []byte) {
 	f.poke()
 }
 
+// queueGone queues a step that tells that a device is removed. The caller holds mu.
+func (f *feed) queueGone(name string) {
+	f.queue = appendPushEdge(appendGone(f.queue, name), netproto.PushEnd, name)
+	f.poke()
+}
+
+func appendGone(out []byte, name string) []byte {
+	return netproto.PushLine{Kind: netproto.PushState, UPS: name, Value: string(netproto.ErrUnknownUPS)}.Append(out)
+}
+
 func appendPushEdge(out []byte, k netproto.PushKind, name string) []byte {
 	return append(netproto.AppendPush(out, k, name), '\n')
 }
@@ -402,18 +415,14 @@ func (d *device) setFSD() {
 func (d *device) forgetWatches() {
 	d.pushing.Lock()
 	watches := d.watches
-	d.tell(func(w *watch, out []byte) []byte {
-		return netproto.PushLine{Kind: netproto.PushState, UPS: w.name, Value: string(netproto.ErrUnknownUPS)}.Append(out)
-	})
+	d.tell(func(w *watch, out []byte) []byte { return appendGone(out, w.name) })
 	d.watches = nil
 	d.pushing.Unlock()
 	for _, w := range watches {
 		f := w.feed
 		f.mu.Lock()
 		if w.behind { // its turn to be told everything will not come
-			f.queue = netproto.PushLine{Kind: netproto.PushState, UPS: w.name, Value: string(netproto.ErrUnknownUPS)}.Append(f.queue)
-			f.queue = appendPushEdge(f.queue, netproto.PushEnd, w.name)
-			f.poke()
+			f.queueGone(w.name)
 		}
 		w.over = true
 		if f.watches[d] == w {
