@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -60,11 +61,9 @@ type spot struct {
 // all are open or it is only a loopback address beside others.
 func OpenFront(ctx context.Context, s *Server, c conf.UPSD, family Family, listen ListenFunc, log *slog.Logger) (*Front, error) {
 	f := &Front{server: s, listen: listen, family: family, log: log}
-	for _, l := range c.Listen {
-		f.spots = append(f.spots, &spot{Listen: l})
-	}
-	if len(c.Listen) == 0 {
-		f.spots = f.defaults()
+	f.choose(c.Listen)
+	if len(f.spots) == 0 {
+		return nil, fmt.Errorf("upsd.conf has no LISTEN for version %s of IP, and the command line (-%[1]s) asks for no other", f.family)
 	}
 	var open, waiting int
 	var refused []error
@@ -100,6 +99,12 @@ func (sp *spot) place() string {
 	return fmt.Sprintf("upsd.conf:%d: ", sp.Line)
 }
 
+// excludes reports an address of the version of IP that is not wanted.
+func (f *Front) excludes(addr string) bool {
+	ip, err := netip.ParseAddr(addr)
+	return err == nil && f.family != AnyFamily && ip.Unmap().Is4() != (f.family == IPv4)
+}
+
 // advice says what to do about an address that was refused.
 func advice(err error) string {
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -108,15 +113,18 @@ func advice(err error) string {
 	return "change LISTEN in upsd.conf"
 }
 
-// defaults are the spots of a configuration without LISTEN.
-func (f *Front) defaults() []*spot {
-	var spots []*spot
-	for _, addr := range []string{"::1", "127.0.0.1"} {
-		if f.family != IPv4 && addr == "::1" || f.family != IPv6 && addr != "::1" {
-			spots = append(spots, &spot{Listen: conf.Listen{Addr: addr, Port: netproto.Port}})
+// choose makes the spots that upsd.conf asks for, C's if it asks for none.
+func (f *Front) choose(listen []conf.Listen) {
+	if len(listen) == 0 {
+		listen = []conf.Listen{{Addr: "::1", Port: netproto.Port}, {Addr: "127.0.0.1", Port: netproto.Port}}
+	}
+	for _, l := range listen {
+		if !f.excludes(l.Addr) {
+			f.spots = append(f.spots, &spot{Listen: l})
+		} else if l.Line > 0 {
+			f.log.Warn("not listening: the command line asks for the other version of IP only", "address", l.Addr)
 		}
 	}
-	return spots
 }
 
 // try opens the sockets of a spot: for "*" all versions of IP that there are, for a

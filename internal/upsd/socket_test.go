@@ -246,6 +246,8 @@ func TestListenRules(t *testing.T) {
 		{"taken elsewhere", []conf.Listen{spot("*", port), spot("127.0.0.2", port), spot("127.0.0.1", "0")}, false, 0, "change LISTEN"},
 		{"not there yet", []conf.Listen{spot("192.0.2.77", "0"), spot("127.0.0.1", "0")}, false, 1, ""},
 		{"nothing there yet", []conf.Listen{spot("192.0.2.77", "0")}, false, 0, ""},
+		{"the other version beside", []conf.Listen{spot("::1", "0"), spot("127.0.0.1", "0")}, false, 1, ""},
+		{"the other version only", []conf.Listen{spot("::1", "0")}, false, 0, "version 4"},
 		{"both of localhost", []conf.Listen{spot("localhost", "0")}, false, 1, ""},
 		{"no such service", []conf.Listen{spot("192.0.2.77", "no-such-service")}, false, 0, "upsd.conf:7: there is no service"},
 		{"a socket in the way", []conf.Listen{spot(file, "")}, false, 0, "is not a socket; remove it"},
