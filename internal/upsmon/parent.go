@@ -31,7 +31,8 @@ type parent struct {
 }
 
 // serve waits for the child's byte, shuts this host down and answers when that is done.
-// Its error says that the child spoke nonsense or ended, which closes ended.
+// Its error says that the command failed or the child spoke nonsense or ended, which
+// closes ended.
 func (p parent) serve(ctx context.Context, child io.ReadWriter, ended <-chan struct{}) error {
 	b := make([]byte, 1)
 	if _, err := io.ReadFull(child, b); err != nil {
@@ -41,9 +42,10 @@ func (p parent) serve(ctx context.Context, child io.ReadWriter, ended <-chan str
 	}
 	begin, answer := time.Now(), byte(answerDone)
 	p.stopping()
-	if err := p.Shutdown(ctx, b[0] == orderShutdown); err != nil {
+	err := p.Shutdown(ctx, b[0] == orderShutdown)
+	if err != nil {
 		p.failed(err)
-		answer = answerFailed
+		answer, err = answerFailed, errors.New("SHUTDOWNCMD failed: this host may stay up")
 	}
 	child.Write([]byte{answer}) // if nobody reads it, nobody waits
 	switch {
@@ -55,30 +57,29 @@ func (p parent) serve(ctx context.Context, child io.ReadWriter, ended <-chan str
 		case <-time.After(p.linger - time.Since(begin)):
 		}
 	}
-	return nil
+	return err
 }
 
 // Shutdown writes the flag and runs the command. A flag that cannot be written, or a
 // disk that hangs, keeps nobody from shutting down.
-func (p parent) Shutdown(ctx context.Context, powerDown bool) (flagErr error) {
+func (p parent) Shutdown(ctx context.Context, powerDown bool) error {
 	if powerDown && p.flag != "" {
-		wrote := make(chan error, 1)
+		wrote := make(chan error, 2)
 		go func() { wrote <- p.write(p.flag) }()
-		select {
-		case flagErr = <-wrote:
-		case <-time.After(5 * time.Second):
-			flagErr = fmt.Errorf("write power-down flag %s: the disk does not answer", p.flag)
+		time.AfterFunc(5*time.Second, func() { wrote <- errors.New("the disk does not answer") })
+		if err := <-wrote; err != nil {
+			defer p.failed(fmt.Errorf("write power-down flag %s: %w", p.flag, err)) // a log may hang too
 		}
 	}
 	if p.command == "" {
-		return errors.Join(flagErr, errors.New("call SHUTDOWNCMD: none is configured, this host stays up"))
+		return errors.New("call SHUTDOWNCMD: none is configured, this host stays up")
 	}
 	cmd := exec.CommandContext(ctx, shell[0], append(shell[1:], p.command)...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
-		return errors.Join(flagErr, fmt.Errorf("call SHUTDOWNCMD %q: %w", p.command, err))
+		return fmt.Errorf("call SHUTDOWNCMD %q: %w", p.command, err)
 	}
-	return flagErr
+	return nil
 }
 
 // writeFlag replaces what is there and never writes through it: the folder may be the
@@ -91,9 +92,6 @@ func writeFlag(path string) error {
 			err = os.Rename(f.Name(), path)
 		}
 		os.Remove(f.Name()) // there is none if all went well
-	}
-	if err != nil {
-		err = fmt.Errorf("write power-down flag: %w", err)
 	}
 	return err
 }

@@ -87,15 +87,23 @@ func TestParent(t *testing.T) {
 	if err := p.serve(t.Context(), says("\x01"), ended); err != nil {
 		t.Errorf("serve(1) with SHUTDOWNEXIT no = %v; want nil", err)
 	}
-	// A flag that cannot be written and a command that fails are told, and that is all.
-	var told error
-	p = parent{flag: s.path("no/such/folder"), write: writeFlag, command: "exit 3", stopping: func() {}, failed: func(err error) { told = err }}
-	c := says("\x01")
-	if err := p.serve(t.Context(), c, ended); err != nil || c.String() != "\x05" {
-		t.Errorf("serve(1) = %v, answer %q; want nil and that it failed", err, &c.Buffer)
-	}
-	if told == nil || !strings.Contains(told.Error(), "power-down flag") || !strings.Contains(told.Error(), "exit status 3") {
-		t.Errorf("serve(1) told of %v; want two errors", told)
+	// A flag that cannot be written is told, and that is all; a command that fails is a
+	// failure.
+	for _, tt := range []struct{ command, answer, told string }{
+		{"true", "\x04", "power-down flag"},
+		{"exit 3", "\x05", "power-down flag exit status 3"},
+	} {
+		told := ""
+		p = parent{flag: s.path("no/such/folder"), write: writeFlag, command: tt.command, stopping: func() {}, failed: func(err error) { told += err.Error() + "\n" }}
+		c := says("\x01")
+		if err := p.serve(t.Context(), c, ended); (err == nil) != (tt.command == "true") || c.String() != tt.answer {
+			t.Errorf("serve(1) with SHUTDOWNCMD %s = %v, answer %q; want %q", tt.command, err, &c.Buffer, tt.answer)
+		}
+		for _, want := range []string{"power-down flag", "exit status 3"} {
+			if strings.Contains(told, want) != strings.Contains(tt.told, want) {
+				t.Errorf("serve(1) with SHUTDOWNCMD %s told of %q; want %q", tt.command, told, tt.told)
+			}
+		}
 	}
 	if err := (parent{}).Shutdown(t.Context(), true); err == nil || !strings.Contains(err.Error(), "none is configured") {
 		t.Errorf("Shutdown() without a command = %v; want an error", err)
@@ -156,13 +164,20 @@ func TestFlagWaitsForNoDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})
 		defer close(hang)
+		var told error
 		p := parent{flag: s.path("flag"), command: "echo x >" + s.path("down"), write: func(string) error {
 			<-hang
 			return nil
 		}}
+		p.failed = func(err error) {
+			if _, err := os.Stat(s.path("down")); err != nil {
+				t.Errorf("the log comes before the command: %v", err)
+			}
+			told = err
+		}
 		err := p.Shutdown(t.Context(), true)
-		if _, statErr := os.Stat(s.path("down")); statErr != nil || err == nil || !strings.Contains(err.Error(), "the disk does not answer") {
-			t.Errorf("Shutdown() with a disk that hangs = %v, SHUTDOWNCMD: %v; want the command run and an error", err, statErr)
+		if _, statErr := os.Stat(s.path("down")); statErr != nil || err != nil || told == nil || !strings.Contains(told.Error(), "the disk does not answer") {
+			t.Errorf("Shutdown() with a disk that hangs = %v, SHUTDOWNCMD: %v, told: %v; want the command run and the disk told of", err, statErr, told)
 		}
 	})
 }

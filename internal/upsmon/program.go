@@ -133,12 +133,7 @@ func (p *process) split(ctx context.Context, c conf.UPSMon, bg *daemon.Backgroun
 		return err
 	}
 	service := daemon.NewServiceNotifier(p.env.Getenv)
-	guarded := newParent(c)
-	failed := false
-	guarded.failed = func(err error) {
-		failed = true
-		p.log.Logger().Log(ctx, daemon.LevelAlert, "shut down this host", "err", err)
-	}
+	guarded := newParent(c, p.log.Logger())
 	guarded.stopping = func() {
 		service.Stopping("shutting down this host")
 		service.Extend(-1)
@@ -147,15 +142,15 @@ func (p *process) split(ctx context.Context, c conf.UPSMon, bg *daemon.Backgroun
 		p.log.Logger().Log(ctx, daemon.LevelAlert, err.Error())
 		return program.Exit(1)
 	}
-	if failed {
-		return program.Exit(1)
-	}
 	return nil
 }
 
 // newParent returns what shuts this host down.
-func newParent(c conf.UPSMon) parent {
-	return parent{flag: c.PowerDownFlag, write: writeFlag, command: shellCommand(c.ShutdownCmd), linger: c.ShutdownExit}
+func newParent(c conf.UPSMon, log *slog.Logger) parent {
+	return parent{
+		flag: c.PowerDownFlag, write: writeFlag, command: shellCommand(c.ShutdownCmd), linger: c.ShutdownExit,
+		failed: func(err error) { log.Log(context.Background(), daemon.LevelAlert, "shut down this host", "err", err) },
+	}
 }
 
 // whole does everything in one process, with the privileges that it has.
@@ -163,7 +158,7 @@ func (p *process) whole(ctx context.Context, c conf.UPSMon, bg *daemon.Backgroun
 	if canSplit {
 		p.log.Logger().Info("Warning: running as one big root process by request (upsmon -p)")
 	}
-	return p.serve(ctx, c, newParent(c), func() (<-chan struct{}, error) {
+	return p.serve(ctx, c, newParent(c, p.log.Logger()), func() (<-chan struct{}, error) {
 		if path, err := daemon.WriteRootPID(p.paths, "upsmon"); err != nil {
 			p.log.Logger().Log(ctx, daemon.LevelNotice, "no PID file, so -c needs -P", "file", path, "err", err)
 		}
@@ -250,7 +245,7 @@ func Local(e program.Env, log *daemon.Log) (conf.UPSMon, Deps, error) {
 	}
 	p.advise(c)
 	c.PowerDownFlag = p.clearFlag(c)
-	return c, p.deps(c, newParent(c)), checkTLS(c)
+	return c, p.deps(c, newParent(c, log.Logger())), checkTLS(c)
 }
 
 // obey turns signals into orders.
@@ -327,7 +322,7 @@ func (p *process) reload(first conf.UPSMon) func() (conf.UPSMon, error) {
 		p.report(problems)
 		p.setVerbosity(c)
 		p.adviseTimers(c)
-		old, now := newParent(first), newParent(c)
+		old, now := newParent(first, nil), newParent(c, nil)
 		for _, d := range []struct {
 			name    string
 			changed bool

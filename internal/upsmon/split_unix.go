@@ -184,7 +184,7 @@ func (c *childLink) Shutdown(_ context.Context, powerDown bool) error {
 	case err != nil:
 		return fmt.Errorf("ask the privileged part of upsmon to shut down: %w", err)
 	case <-c.answer != answerDone:
-		return errors.New("the privileged part of upsmon could not do all of it, or was ended")
+		return errors.New("SHUTDOWNCMD failed, or the privileged part of upsmon was ended before it was done")
 	}
 	return nil
 }

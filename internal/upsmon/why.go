@@ -155,7 +155,7 @@ func why(_ context.Context, e program.Env) error {
 
 // printDecision tells one decision to a person.
 func printDecision(w io.Writer, d monitor.Decision) {
-	fmt.Fprintf(w, "%s: upsmon shut this host down\n", d.Time.Local().Format(time.RFC1123))
+	fmt.Fprintf(w, "%s: upsmon decided to shut this host down\n", d.Time.Local().Format(time.RFC1123))
 	fmt.Fprintf(w, "  because    %s\n", d.Cause)
 	fmt.Fprintf(w, "  rule       %s; power value of healthy UPSes %d, needed %d\n", d.Rule, d.Supplies, d.Needed)
 	var before []string
