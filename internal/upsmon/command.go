@@ -3,7 +3,6 @@ package upsmon
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -13,7 +12,7 @@ import (
 
 // ExecNotifier runs NOTIFYCMD: its words, with the message as one more, and UPSNAME
 // and NOTIFYTYPE in the environment. No shell is involved.
-type ExecNotifier struct{ Log *slog.Logger }
+type ExecNotifier struct{}
 
 // Flag returns conf.NotifyExec.
 func (ExecNotifier) Flag() conf.NotifyFlag { return conf.NotifyExec }

@@ -275,8 +275,10 @@ func (m *Monitor) confirmed() bool {
 	return !m.now.Before(m.confirm)
 }
 
-func (m *Monitor) unit(system string) *unit {
-	for _, u := range m.units {
+func (m *Monitor) unit(system string) *unit { return find(m.units, system) }
+
+func find(us []*unit, system string) *unit {
+	for _, u := range us {
 		if u.conf.System == system {
 			return u
 		}

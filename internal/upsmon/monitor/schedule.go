@@ -86,15 +86,6 @@ func (m *Monitor) reloaded(c conf.UPSMon) {
 	}
 }
 
-func find(us []*unit, system string) *unit {
-	for _, u := range us {
-		if u.conf.System == system {
-			return u
-		}
-	}
-	return nil
-}
-
 // redefine applies a changed MONITOR line.
 func (m *Monitor) redefine(u *unit, mc conf.Monitor) {
 	old := u.conf

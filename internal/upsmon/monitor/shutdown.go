@@ -122,7 +122,7 @@ func (m *Monitor) wait() {
 	}
 	m.enter(Staying)
 	m.askAt = m.now.Add(second)
-	m.do(Shutdown{PowerDown: m.conf.MinSupplies > 0 && m.total() > 0, Why: fmt.Sprintf("FINALDELAY of %s is over", m.conf.FinalDelay)})
+	m.do(Shutdown{PowerDown: Guards(m.conf), Why: fmt.Sprintf("FINALDELAY of %s is over", m.conf.FinalDelay)})
 	if m.stop {
 		m.exit("told to stop, and the shutdown is requested")
 	}
@@ -143,12 +143,4 @@ func (m *Monitor) stay() {
 			m.do(AskLogins{UPS: u.conf.System, Why: "keep the login alive"})
 		}
 	}
-}
-
-func (m *Monitor) total() int {
-	sum := 0
-	for _, u := range m.units {
-		sum += u.conf.PowerValue
-	}
-	return sum
 }
