@@ -65,8 +65,11 @@ func (m *Monitor) decision(r Rule) Decision {
 			d.Supplies += u.conf.PowerValue
 			continue
 		}
+		if u.conf.PowerValue == 0 {
+			continue // it is no reason
+		}
 		bad = append(bad, fmt.Sprintf("%s: %s", u.conf.System, d.Units[i].Reason))
-		if o := rules[u.verdict.rule].otherwise; r == RuleTooFew && u.conf.PowerValue > 0 {
+		if o := rules[u.verdict.rule].otherwise; r == RuleTooFew {
 			d.Otherwise = append(d.Otherwise, u.conf.System+": "+o)
 		}
 	}

@@ -258,7 +258,7 @@ const confirmWait = time.Second
 func (m *Monitor) confirmed() bool {
 	waiting := false
 	for _, u := range m.units {
-		if !u.verdict.rule.critical() || m.now.Sub(u.asked) < confirmWait {
+		if !u.verdict.rule.critical() || u.conf.PowerValue == 0 || m.now.Sub(u.asked) < confirmWait {
 			continue
 		}
 		waiting = true
