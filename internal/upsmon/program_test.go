@@ -394,3 +394,31 @@ func TestOptions(t *testing.T) {
 		t.Errorf("parseOptions(-c \"\") = %v; want errUsage", err)
 	}
 }
+
+// What nut why says can be understood at night.
+func TestWhyReadsWell(t *testing.T) {
+	var b strings.Builder
+	printDecision(&b, monitor.Decision{
+		Time: time.Unix(0, 0), Rule: "too-few", Cause: "too few", Needed: 1, Then: []string{"SHUTDOWNCMD"}, Otherwise: []string{"mains"},
+		Units: []monitor.UnitView{
+			{UPS: "a@h", Role: "primary", PowerValue: 1, Critical: true, Rule: "low-battery", Reason: "the battery is low", Status: "OB LB", Comm: "ok", Age: "1s"},
+			{UPS: "b@h", Role: "secondary", Rule: "healthy", Reason: "it supplies this host", Status: "OL", Comm: "lost", Age: "9s", CommError: "Data stale"},
+		},
+	})
+	_, got, _ := strings.Cut(b.String(), ": ")
+	const want = `upsmon decided to shut this host down
+  because    too few
+  rule       too-few; power value of healthy UPSes 0, needed 1
+  a@h
+    primary, power value 1, critical by rule low-battery: the battery is low
+    status "OB LB", reachable: yes, last data 1s ago
+  b@h
+    secondary, power value 0, healthy: it supplies this host
+    status "OL", reachable: no: Data stale, last data 9s ago
+  then       SHUTDOWNCMD
+  avoided by mains
+`
+	if got != want {
+		t.Errorf("printDecision() = %s\nwant %s", got, want)
+	}
+}

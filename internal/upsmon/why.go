@@ -165,7 +165,11 @@ func printDecision(w io.Writer, d monitor.Decision) {
 	printList(w, "before", before)
 	for _, u := range d.Units {
 		fmt.Fprintf(w, "  %s\n", u.UPS)
-		fmt.Fprintf(w, "    %s, power value %d, %s by rule %s: %s\n", u.Role, u.PowerValue, standing(u.Critical), u.Rule, u.Reason)
+		counts := standing(u.Critical)
+		if u.Critical {
+			counts += " by rule " + u.Rule
+		}
+		fmt.Fprintf(w, "    %s, power value %d, %s: %s\n", u.Role, u.PowerValue, counts, u.Reason)
 		fmt.Fprintf(w, "    status %q%s, reachable: %s\n", u.Status, alarms(u.Alarm), reachable(u))
 		if len(u.Timers) > 0 {
 			fmt.Fprintf(w, "    %s\n", strings.Join(u.Timers, ", "))
