@@ -38,7 +38,7 @@ func (p *process) advise(c conf.UPSMon) {
 		if c.PowerDownFlag == "" {
 			p.adviseFlag(c)
 		} else if err := checkFlagFolder(c.PowerDownFlag); err != nil {
-			log.Error("POWERDOWNFLAG would not be written, and the UPS not be switched off after a shutdown", "err", err)
+			log.Error("POWERDOWNFLAG is of no use, and the UPS may stay on after a shutdown", "err", err)
 		}
 	}
 	p.adviseTimers(c)

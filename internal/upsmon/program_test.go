@@ -169,7 +169,7 @@ func TestAdvice(t *testing.T) {
 		noNotify   = "Warning: no notification command defined"
 		noFlag     = "POWERDOWNFLAG is not set: the UPS is not switched off"
 		noProgram  = "SHUTDOWNCMD would fail"
-		noFolder   = "POWERDOWNFLAG would not be written"
+		noFolder   = "POWERDOWNFLAG is of no use"
 		noTimer    = "upssched.conf:4: nothing cancels the timer down"
 	)
 	all := []string{noShutdown, noNotify, noFlag, noProgram, noFolder, noTimer}

@@ -485,6 +485,8 @@ func (l *loop) end() {
 		select {
 		case err := <-l.result:
 			l.shutdownDone(err)
+		case o := <-l.orders:
+			l.take(o) // only a question is answered: it is all over
 		case <-time.After(l.pulse()):
 			l.deps.Service.Watchdog()
 		}

@@ -3,12 +3,16 @@ package upsmon
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"gonut/internal/conf"
 	"gonut/internal/upsmon/monitor"
+	"gonut/upsclient"
 )
 
 const (
@@ -288,6 +292,75 @@ func TestHookSeesReasons(t *testing.T) {
 			if !strings.Contains(all, want) {
 				t.Errorf("actions lack %q:\n%s", want, all)
 			}
+		}
+	})
+}
+
+// A slowShutdowner takes its time, and fails.
+type slowShutdowner struct{}
+
+func (slowShutdowner) Shutdown(context.Context, bool) error {
+	time.Sleep(20 * time.Second)
+	return errors.New("exit status 3")
+}
+
+// A terminal remembers what was written to all.
+type terminal struct {
+	mu    sync.Mutex
+	texts []string
+}
+
+func (*terminal) Flag() conf.NotifyFlag { return conf.NotifyWall }
+
+func (x *terminal) Notify(_ context.Context, n Notification) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.texts = append(x.texts, n.Text)
+	return nil
+}
+
+// wantLogins asks a server how many hosts are logged in.
+func (w *world) wantLogins(want int, when string) {
+	w.t.Helper()
+	c, err := upsclient.Dial(w.ctx, "server:3493", upsclient.Options{Dial: w.net.Dial})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer c.Close()
+	if n, err := c.NumLogins(w.ctx, "ups"); n != want || err != nil {
+		w.t.Errorf("%d logins %s, %v; want %d", n, when, err, want)
+	}
+}
+
+// While SHUTDOWNCMD is at work upsmon lives, without its logins, and answers. If it
+// fails, everybody is told.
+func TestSlowShutdownThatFails(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.serve("server", newDriver("ups", "OL"))
+		c, err := parseAll(secondary + "FINALDELAY 0\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		wall := &terminal{}
+		d := New(c, Deps{Dial: w.net.Dial, Shutdowner: slowShutdowner{}, Notifiers: []Notifier{wall}})
+		done := make(chan error, 1)
+		go func() { done <- d.Run(w.ctx) }()
+		time.Sleep(time.Second)
+		w.wantLogins(1, "before the shutdown")
+		d.FSD()
+		time.Sleep(time.Second)
+		w.wantLogins(0, "while SHUTDOWNCMD is at work")
+		asked := time.Now()
+		if r, ok := d.Report(); !ok || r.Phase != "ended" || time.Since(asked) > 0 {
+			t.Errorf("Report() while SHUTDOWNCMD is at work = %+v, %t after %s; want one at once", r, ok, time.Since(asked))
+		}
+		if err := <-done; err == nil || time.Since(asked) < 15*time.Second {
+			t.Errorf("Run() = %v after %s; want an error after SHUTDOWNCMD", err, time.Since(asked))
+		}
+		wall.mu.Lock()
+		defer wall.mu.Unlock()
+		if got := wall.texts; !slices.Contains(got, "upsmon could not shut this host down: exit status 3") {
+			t.Errorf("on the terminals: %q; want that it failed", got)
 		}
 	})
 }
