@@ -70,7 +70,7 @@ func (c *Config) pause(now time.Time) time.Duration {
 // name and port.
 func NewConfig(upsName, port string) Config {
 	return Config{
-		Values:       Values{UPS: upsName, Port: port, Set: make(map[string]string)},
+		Values:       Values{UPS: upsName, Port: port, Set: make(map[string]string), Places: make(map[string]string)},
 		PollInterval: DefaultPollInterval,
 		Synchronous:  "auto",
 		MaxTries:     -1,

@@ -61,6 +61,9 @@ type Values struct {
 	Port string
 	// Set holds the options of the driver that were given; flags have the value "".
 	Set map[string]string
+	// Places tells in which lines of which file the options and the port stand, such as
+	// "/etc/nut/ups.conf:7"; those of the command line are not among them.
+	Places map[string]string
 	// ConfPath is the folder of the configuration files.
 	ConfPath string
 	// StatePath is the folder of driver sockets.
@@ -81,6 +84,22 @@ func (v Values) Get(name string) string { return v.Set[name] }
 
 // Has reports whether an option was given.
 func (v Values) Has(name string) bool { _, ok := v.Set[name]; return ok }
+
+// Wrong returns an error that wraps ErrConfig: what is wrong with the value of an
+// option, which must be no secret, or of "port".
+func (v Values) Wrong(name, format string, args ...any) error {
+	value, place := v.Set[name], ""
+	if name == optPort {
+		value = v.Port
+	}
+	if at := v.Places[name]; at != "" {
+		place = at + ": "
+	}
+	return Configf("%s%s = %s: %w", place, name, value, fmt.Errorf(format, args...))
+}
+
+// optPort is what the port is called among the options.
+const optPort = "port"
 
 // A Depth says how much a Poll has to read.
 type Depth uint8

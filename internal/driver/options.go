@@ -113,7 +113,8 @@ func (o *options) common(s conf.Setting) (known bool, err error) {
 	switch s.Name {
 	case "driver":
 		return true, o.checkDriver(s)
-	case "port":
+	case optPort:
+		o.place(optPort, s)
 		c.Values.Port, o.hasPort = s.Value, !s.Flag
 	case "user":
 		c.User = s.Value
@@ -205,6 +206,7 @@ func (o *options) own(s conf.Setting) error {
 			didYouMean(s.Name, names), o.driver.Name)
 	}
 	name := strings.ToLower(opt.Name)
+	o.place(name, s)
 	if opt.Flag {
 		o.config.Values.Set[name] = ""
 		return nil
@@ -230,11 +232,22 @@ func (o *options) argument(arg string) error {
 // line number.
 func (o *options) wrong(s conf.Setting, format string, args ...any) error {
 	text := fmt.Sprintf(format, args...)
-	if s.Line == 0 {
-		return Configf("%s", text)
+	if at := o.at(s); at != "" {
+		text = at + ": " + text
 	}
-	return Configf("%s:%d: %s", o.file, s.Line, text)
+	return Configf("%s", text)
 }
+
+// at tells where a setting stands, nothing if that is the command line.
+func (o *options) at(s conf.Setting) string {
+	if s.Line == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", o.file, s.Line)
+}
+
+// place remembers where the setting stands that counts.
+func (o *options) place(name string, s conf.Setting) { o.config.Values.Places[name] = o.at(s) }
 
 func didYouMean(name string, known []string) string {
 	if s := words.Nearest(name, known); s != "" {

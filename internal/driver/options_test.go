@@ -157,3 +157,21 @@ func TestConfigIsPublished(t *testing.T) {
 		t.Errorf("published %q; want %q", got, want)
 	}
 }
+
+// What a driver finds wrong with a value is told with the line where it stands.
+func TestWrongTellsThePlace(t *testing.T) {
+	c, _, err := read(t, "[ups]\ndriver = bench\nport = here\nSpeed = 1\nSPEED = 2\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"speed": "ups.conf:5: speed = 2: too slow",
+		"port":  "ups.conf:3: port = here: too slow",
+		"mode":  "mode = : too slow",
+	} {
+		err := c.Values.Wrong(name, "too %s", "slow")
+		if !errors.Is(err, driver.ErrConfig) || err.Error() != want {
+			t.Errorf("Wrong(%s) = %v; want %q", name, err, want)
+		}
+	}
+}

@@ -299,6 +299,7 @@ func (c *Config) merge(d *Driver, next Config) (restart []string, live bool) {
 			// A device holds the map that it was opened with.
 			c.Values.Set = maps.Clone(c.Values.Set)
 			c.Values.Set[name] = value
+			c.Values.Places = next.Values.Places
 			live = true
 		default:
 			restart = append(restart, name)

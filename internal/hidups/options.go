@@ -2,7 +2,6 @@ package hidups
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -45,9 +44,9 @@ func ParseOptions(v driver.Values) (Options, error) {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
 		switch {
 		case errors.Is(err, strconv.ErrRange), err == nil && (n < least || n > most):
-			errs = append(errs, fmt.Errorf("option %s: %s is not between %d and %d", name, text, least, most))
+			errs = append(errs, v.Wrong(name, "this is not between %d and %d", least, most))
 		case err != nil:
-			errs = append(errs, fmt.Errorf("option %s: %q is not a whole number", name, text))
+			errs = append(errs, v.Wrong(name, "this is no whole number"))
 		}
 		return n
 	}
@@ -77,7 +76,7 @@ func ParseOptions(v driver.Values) (Options, error) {
 	}
 	number("lowbatt", 0, 0, 100)
 	if o.PollOnly && o.InterruptOnly {
-		errs = append(errs, errors.New("options pollonly and interruptonly: with both nothing is read at all"))
+		errs = append(errs, driver.Configf("options pollonly and interruptonly: with both nothing is read at all"))
 	}
 	if v.Has("powercom_sdcmd_byte_order_fallback") {
 		o.Classes = append(o.Classes, "fallback")
@@ -85,8 +84,5 @@ func ParseOptions(v driver.Values) (Options, error) {
 	if v.Has("powercom_sdcmd_discrete_delay") {
 		o.Classes = append(o.Classes, "discrete")
 	}
-	if err := errors.Join(errs...); err != nil {
-		return o, fmt.Errorf("%w: %w", driver.ErrConfig, err)
-	}
-	return o, nil
+	return o, errors.Join(errs...)
 }

@@ -46,7 +46,7 @@ type device struct {
 func open(ctx context.Context, v driver.Values, _ *slog.Logger) (driver.Device, error) {
 	addr, err := address(v.Port)
 	if err != nil {
-		return nil, err
+		return nil, v.Wrong("port", "%w", err)
 	}
 	d := &device{addr: addr, dial: v.Dial}
 	if d.dial == nil {
@@ -68,7 +68,7 @@ func address(port string) (string, error) {
 		host, number = strings.Trim(port, "[]"), defaultPort
 	}
 	if host == "" || strings.ContainsAny(host, " /@") {
-		return "", driver.Configf("port = %s: it must be host[:port] of an apcupsd", port)
+		return "", errors.New("it must be host[:port] of an apcupsd")
 	}
 	return net.JoinHostPort(host, number), nil
 }

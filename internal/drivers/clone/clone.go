@@ -90,7 +90,7 @@ func open(ctx context.Context, v driver.Values, log *slog.Logger) (driver.Device
 		}
 		x, err := strconv.ParseFloat(v.Get(name), 64)
 		if err != nil || !(x >= 0 && x <= 1e6) {
-			return nil, driver.Configf("%s = %s: this is no number from 0 on", name, v.Get(name))
+			return nil, v.Wrong(name, "this is no number from 0 on")
 		}
 		set(x)
 	}

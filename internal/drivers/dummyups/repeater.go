@@ -37,7 +37,7 @@ type repeater struct {
 func openRepeater(ctx context.Context, v driver.Values, log *slog.Logger) (driver.Device, error) {
 	system, err := netproto.ParseSystem(v.Port)
 	if err != nil {
-		return nil, driver.Configf("port = %s: %w", v.Port, err)
+		return nil, v.Wrong("port", "%w", err)
 	}
 	r := &repeater{system: system, log: log}
 	if r.auth, err = readAuth(v, system.Host, log); err != nil {
@@ -84,7 +84,7 @@ func readAuth(v driver.Values, h netproto.Host, log *slog.Logger) (conf.Auth, er
 	case "", "default":
 		found, _ := conf.FindNUTAuth(os.Getenv, conf.Paths{Conf: v.ConfPath})
 		if found == "" && path == "default" {
-			return none, driver.Configf("authconf = default: there is no nutauth.conf")
+			return none, v.Wrong("authconf", "there is no nutauth.conf")
 		}
 		if found == "" {
 			return none, nil
@@ -97,7 +97,7 @@ func readAuth(v driver.Values, h netproto.Host, log *slog.Logger) (conf.Auth, er
 	}
 	if err != nil {
 		if v.Get("authconf") != "" {
-			return none, driver.Configf("authconf: %w", err)
+			return none, v.Wrong("authconf", "%w", err)
 		}
 		log.Warn("going on without user and password", "error", err)
 		return none, nil

@@ -68,7 +68,7 @@ func newSimulation(v driver.Values, now time.Time) (*simulation, error) {
 		}
 		x, err := strconv.ParseFloat(v.Get(name), 64)
 		if err != nil || math.IsNaN(x) || math.Abs(x) > 1e9 {
-			return nil, driver.Configf("%s = %s: this is no number", name, v.Get(name))
+			return nil, v.Wrong(name, "this is no number")
 		}
 		set(x)
 	}
@@ -79,13 +79,16 @@ func newSimulation(v driver.Values, now time.Time) (*simulation, error) {
 	case "cancel":
 		c.Restart = simulator.Cancel
 	default:
-		return nil, driver.Configf("sim_restart = %s: there are cycle, edge and cancel", v.Get("sim_restart"))
+		return nil, v.Wrong("sim_restart", "there are cycle, edge and cancel")
 	}
 	if err := c.Check(); err != nil {
 		return nil, driver.Configf("simulator: %w", err)
 	}
+	if charge < 0 || charge > 100 {
+		return nil, v.Wrong("sim_charge", "it must be from 0 to 100")
+	}
 	if s.speed <= 0 {
-		return nil, driver.Configf("sim_speed must be above 0")
+		return nil, v.Wrong("sim_speed", "it must be above 0")
 	}
 	s.ups = simulator.New(c, now)
 	s.ups.SetCharge(now, charge/100)

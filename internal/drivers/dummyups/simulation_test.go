@@ -123,7 +123,7 @@ func TestSimulatorSpeed(t *testing.T) {
 
 func TestSimulatorRefusesNonsense(t *testing.T) {
 	for _, set := range []map[string]string{
-		{"sim_capacity": "much"}, {"sim_capacity": "0"}, {"sim_peukert": "NaN"}, {"sim_restart": "maybe"}, {"sim_speed": "0"}, {"offdelay": "-5"},
+		{"sim_capacity": "much"}, {"sim_capacity": "0"}, {"sim_peukert": "NaN"}, {"sim_restart": "maybe"}, {"sim_speed": "0"}, {"sim_charge": "101"}, {"sim_charge": "-1"}, {"offdelay": "-5"},
 	} {
 		_, err := dummyups.Driver().Open(t.Context(), driver.Values{Port: "simulator", Set: set}, slog.New(slog.DiscardHandler))
 		if err == nil {

@@ -78,19 +78,19 @@ func readSettings(v driver.Values) (settings, error) {
 		}
 		n, err := strconv.Atoi(v.Get(name))
 		if err != nil || n < 0 || n > 1e6 {
-			return s, driver.Configf("%s = %s: this is no number from 0 on", name, v.Get(name))
+			return s, v.Wrong(name, "this is no number from 0 on")
 		}
 		set(n)
 	}
 	if s.fsdMode > 2 {
-		return s, driver.Configf("fsdmode = %d: there are 0, 1 and 2", s.fsdMode)
+		return s, v.Wrong("fsdmode", "there are 0, 1 and 2")
 	}
 	s.filter = filter{
 		haveAny: list(v.Get("status_have_any")), haveAll: list(v.Get("status_have_all")),
 		notAny: list(v.Get("status_nothave_any")), notAll: list(v.Get("status_nothave_all")),
 	}
 	if s.strict && s.filter.empty() {
-		return s, driver.Configf("strictfiltering = 1 without a status filter would never find a good UPS")
+		return s, v.Wrong("strictfiltering", "without a status filter no UPS would ever be good")
 	}
 	return s, nil
 }
@@ -124,7 +124,7 @@ func open(_ context.Context, v driver.Values, log *slog.Logger) (driver.Device, 
 	}
 	names := list(v.Port)
 	if len(names) == 0 {
-		return nil, driver.Configf("port names no driver; give port = DRIVER-UPS,DRIVER-UPS,…")
+		return nil, v.Wrong("port", "it names no driver; give DRIVER-UPS,DRIVER-UPS,…")
 	}
 	d := &device{settings: s, values: v, log: log, wake: make(chan struct{}, 1), opened: time.Now()}
 	d.timer = time.AfterFunc(time.Hour, d.touch)

@@ -68,7 +68,7 @@ func openDevice(ctx context.Context, v driver.Values, log *slog.Logger, open fun
 	o.PollOnly = true
 	if n := v.Get("notification"); n != "" {
 		if k, err := strconv.Atoi(n); err != nil || k < 1 || k > 3 {
-			return nil, driver.Configf("option notification: %q is not 1, 2 or 3", n)
+			return nil, v.Wrong("notification", "there are 1, 2 and 3")
 		}
 	}
 	table, match, err := shutTable(v, log)

@@ -284,8 +284,8 @@ func TestOpen(t *testing.T) {
 	}{
 		{"right", nil, nil, false, "", false},
 		{"all options", map[string]string{"lowbatt": "30", "offdelay": "20", "ondelay": "30", "pollfreq": "40", "notification": "3", "pollonly": "", "disable_fix_report_desc": ""}, nil, false, "", false},
-		{"broken number", map[string]string{"offdelay": "soon"}, nil, false, "option offdelay", true},
-		{"broken notification", map[string]string{"notification": "7"}, nil, false, "is not 1, 2 or 3", true},
+		{"broken number", map[string]string{"offdelay": "soon"}, nil, false, "offdelay = soon", true},
+		{"broken notification", map[string]string{"notification": "7"}, nil, false, "there are 1, 2 and 3", true},
 		{"port that is not there", nil, os.ErrNotExist, false, "not exist", false},
 		{"port that is not ours", nil, os.ErrPermission, false, "member of the group dialout", false},
 		{"port of something else", nil, nil, true, "/dev/ttyS0: synchronise with the UPS: it does not answer; is it the right port and cable?", false},

@@ -55,7 +55,7 @@ func open(ctx context.Context, v driver.Values, _ *slog.Logger) (driver.Device, 
 	if v.Has("lowbatt") {
 		x, err := strconv.ParseFloat(v.Get("lowbatt"), 64)
 		if err != nil || !(x >= 0 && x <= 100) {
-			return nil, driver.Configf("lowbatt = %s: it must be from 0 to 100", v.Get("lowbatt"))
+			return nil, v.Wrong("lowbatt", "it must be from 0 to 100")
 		}
 		low = x
 	}
@@ -64,7 +64,7 @@ func open(ctx context.Context, v driver.Values, _ *slog.Logger) (driver.Device, 
 		return nil, err
 	}
 	d := &device{bus: b, low: low, wake: make(chan struct{}, 1)}
-	if d.path, err = d.find(ctx, v.Port); err == nil {
+	if d.path, err = d.find(ctx, v); err == nil {
 		err = d.subscribe(ctx)
 	}
 	if err != nil {
@@ -76,11 +76,11 @@ func open(ctx context.Context, v driver.Values, _ *slog.Logger) (driver.Device, 
 
 // find returns the device that the port means: its path, or with "auto" the first
 // UPS.
-func (d *device) find(ctx context.Context, port string) (dbus.ObjectPath, error) {
-	if port != "auto" && port != "" {
-		path := dbus.ObjectPath(port)
+func (d *device) find(ctx context.Context, v driver.Values) (dbus.ObjectPath, error) {
+	if v.Port != "auto" && v.Port != "" {
+		path := dbus.ObjectPath(v.Port)
 		if !path.IsValid() {
-			return "", driver.Configf("port = %s: it must be auto or the path of an object of UPower", port)
+			return "", v.Wrong("port", "it must be auto or the path of an object of UPower")
 		}
 		return path, nil
 	}

@@ -188,7 +188,7 @@ func TestWhichDevicesAreTaken(t *testing.T) {
 		{"explored without vendor", 0x1234, 0x0001, map[string]string{"explore": ""}, "needs vendorid", true},
 		{"for another driver", 0x09AE, 0x0001, nil, "tripplite_usb", true},
 		{"broken expression", 0x051D, 0x0002, map[string]string{"product": "("}, "option product", true},
-		{"broken number", 0x051D, 0x0002, map[string]string{"offdelay": "soon"}, "option offdelay", true},
+		{"broken number", 0x051D, 0x0002, map[string]string{"offdelay": "soon"}, "offdelay = soon", true},
 		{"broken endpoint", 0x051D, 0x0002, map[string]string{"usb_hid_ep_in": "left"}, "option usb_hid_ep_in", true},
 	}
 	for _, test := range tests {
