@@ -49,9 +49,7 @@ func (f *Fake) Open(_ context.Context, m Matcher, t Tuning) (Conn, error) {
 	if f.gone || !m.Match(f.rec.Info) {
 		return nil, fmt.Errorf("open device: %w", ErrGone)
 	}
-	if t.Preset != nil {
-		t.Preset(f.rec.Info, t)
-	}
+	t.of(f.rec.Info)
 	f.opened++
 	return openFake{f}, nil
 }

@@ -160,6 +160,14 @@ type Tuning struct {
 	Preset func(Info, Tuning) Tuning
 }
 
+// of returns the tuning for one device.
+func (t Tuning) of(i Info) Tuning {
+	if t.Preset == nil {
+		return t
+	}
+	return t.Preset(i, t)
+}
+
 // DefaultTuning leaves everything to the transport.
 func DefaultTuning() Tuning {
 	return Tuning{Config: -1, Interface: -1, Descriptor: -1, EndpointIn: -1, EndpointOut: -1, AltInterface: -1}

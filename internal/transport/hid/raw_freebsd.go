@@ -67,9 +67,6 @@ func (s *System) find(m Matcher, t Tuning) (pipe, error) {
 		if !m.Match(info) {
 			continue
 		}
-		if t.Preset != nil {
-			t = t.Preset(info, t)
-		}
 		c, err := openRaw(node, descriptor, info, func(context.Context, int) (string, error) {
 			return "", fmt.Errorf("read a string by hidraw: %w", ErrUnsupported)
 		})

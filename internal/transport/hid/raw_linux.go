@@ -67,10 +67,7 @@ func (o *Raw) find(ctx context.Context, m Matcher, t Tuning) (pipe, error) {
 		if !m.Match(d.info) {
 			continue
 		}
-		if t.Preset != nil {
-			t = t.Preset(d.info, t)
-		}
-		if t.Interface >= 0 && t.Interface != d.info.Interface {
+		if want := t.of(d.info).Interface; want >= 0 && want != d.info.Interface {
 			continue
 		}
 		c, err := openRaw(d.node, d.descriptor, d.info, func(ctx context.Context, index int) (string, error) { return o.text(ctx, d, index) })

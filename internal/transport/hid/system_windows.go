@@ -238,10 +238,7 @@ func (s *System) find(m Matcher, t Tuning) (pipe, error) {
 		if !m.Match(c.info) {
 			continue
 		}
-		if t.Preset != nil {
-			t = t.Preset(c.info, t)
-		}
-		if t.Interface >= 0 && t.Interface != c.info.Interface {
+		if want := t.of(c.info).Interface; want >= 0 && want != c.info.Interface {
 			continue
 		}
 		conn, err := s.openCollection(c)

@@ -105,9 +105,7 @@ func (o *USB) find(ctx context.Context, m Matcher, t Tuning) (pipe, error) {
 // descriptor.
 func (o *USB) openDevice(ctx context.Context, d usb.Device, t Tuning) (*usbConn, error) {
 	info := infoOf(d)
-	if t.Preset != nil {
-		t = t.Preset(info, t)
-	}
+	t = t.of(info)
 	setting, err := chooseInterface(d, t)
 	if err != nil {
 		return nil, fmt.Errorf("open %v: %w", info, err)
