@@ -16,7 +16,7 @@ func (w *Walker) text(a *active, v Value) (string, bool) {
 	if v.IsText || len(v.Bytes) > 0 {
 		return w.textual(a, v)
 	}
-	if v.Unknown && !a.AnyBit && a.Mask == 0 && w.t.enums[a.As] == nil && a.Expr == nil {
+	if v.Unknown && !a.AnyBit && a.Mask == 0 && w.t.enums[a.As] == nil && (a.Expr == nil || a.Expr.value) {
 		return "", false
 	}
 	n := v.Number
@@ -146,7 +146,12 @@ func (a *active) plausible(n float64) bool {
 		return true
 	case a.Valid != nil:
 		return a.Valid.holds(n)
-	case a.Kind != Var || a.As != "" && a.As != "percent":
+	case a.Kind != Var:
+		return true
+	}
+	switch a.As {
+	case "", "percent", "minutes", "ticks":
+	default: // what it converts to is no quantity, or checked there
 		return true
 	}
 	if a.name == ups.RuntimeName && n == 65535 {

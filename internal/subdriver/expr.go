@@ -17,6 +17,7 @@ type Expr struct {
 	node   node
 	names  []string // of variables
 	consts []string
+	value  bool // it looks at the value that was read
 }
 
 // Env is what an expression sees.
@@ -278,6 +279,7 @@ func (p *exprParser) atom(depth int) (node, error) {
 	case w == "":
 		return nil, fmt.Errorf("want a number or a name before %q", p.rest)
 	case w == "value":
+		p.x.value = true
 		return func(e *env) float64 { return e.value }, nil
 	case w[0] >= '0' && w[0] <= '9' || w[0] == '.':
 		return p.number(w)

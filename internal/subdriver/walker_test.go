@@ -249,6 +249,10 @@ var battery.charge.low neg
 var input.transfer.high neg
 var battery.capacity.nominal neg
 var outlet.1.power neg
+var battery.charge ones expr="min(value, 100)"
+var ups.m ones expr="{ups.b} + 1"
+var ups.n ones expr="value - 1" valid=any
+var battery.runtime runtime as=minutes
 var ups.timer.shutdown neg
 `
 	run(t, table, Options{Consts: map[string]float64{"factor": 0.5}}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
@@ -256,7 +260,8 @@ var ups.timer.shutdown neg
 			"ups.a": "13.34", "ups.b": "11", "ups.c": "1", "ups.d": "B C", "ups.e": "other", "ups.f": "-", "ups.g": "-40.0",
 			"ups.h": "2479", "ups.i": "617", "ups.j": "-", "ups.k": "high", "ups.l": "823",
 			"battery.runtime": "-", "battery.voltage": "-", "output.current": "-1", "input.voltage": "-", "input.frequency": "65535", "ups.load": "-",
-			"ups.realpower": "-", "battery.charge.low": "-", "input.transfer.high": "-", "battery.capacity.nominal": "-", "outlet.1.power": "-", "ups.timer.shutdown": "-1",
+			"ups.realpower": "-", "battery.charge.low": "-", "input.transfer.high": "-", "battery.capacity.nominal": "-", "outlet.1.power": "-",
+			"battery.charge": "-", "ups.m": "12", "ups.n": "65534", "ups.timer.shutdown": "-1",
 		})
 	})
 }
