@@ -158,15 +158,18 @@ var ErrReadOnly = errors.New("the device declares this value constant")
 // ToLogical is the inverse of Physical: the number to put into a report, rounded
 // to the nearest. It has to fit into the bits of the field; the declared range is
 // not held against it, because devices take -1 for "stop" and delays beyond the
-// maximum that they declare.
+// maximum that they declare. That -1 has no unit, and must not become the 0 of "now"
+// as the nearest number of the range or of the exponent.
 func (f Field) ToLogical(v float64) (int64, error) {
-	if f.ranges() {
-		v = min(max(shift(v, -f.scale()), float64(f.PhyMin)), float64(f.PhyMax))
-		v = (v-float64(f.PhyMin))*float64(f.LogMax-f.LogMin)/float64(f.PhyMax-f.PhyMin) + float64(f.LogMin)
-	} else {
-		v = shift(v, -f.scale())
+	n := shift(v, -f.scale())
+	if v == -1 && (!f.signed() || math.Round(n) == 0) {
+		return f.Fit(-1)
 	}
-	return f.Fit(v)
+	if f.ranges() && (v >= 0 || f.PhyMin < 0) {
+		n = min(max(n, float64(f.PhyMin)), float64(f.PhyMax))
+		n = (n-float64(f.PhyMin))*float64(f.LogMax-f.LogMin)/float64(f.PhyMax-f.PhyMin) + float64(f.LogMin)
+	}
+	return f.Fit(n)
 }
 
 // Fit rounds a logical number and checks that the field can hold it.
@@ -181,10 +184,11 @@ func (f Field) Fit(v float64) (int64, error) {
 	size := min(f.Size, 62)
 	half := float64(int64(1) << max(size-1, 0))
 	limit := 2 * half
+	least := -1.0 // all bits set, which stops timers
 	if f.signed() {
-		limit = half // what is above would be taken for a negative number
+		limit, least = half, -half // what is above would be taken for a negative number
 	}
-	if v >= limit || v < -half {
+	if v >= limit || v < least {
 		return 0, fmt.Errorf("%.0f does not fit into the %d bits that the device has for it", v, f.Size)
 	}
 	return int64(v), nil

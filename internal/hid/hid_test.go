@@ -179,7 +179,7 @@ func TestToLogical(t *testing.T) {
 			t.Errorf("ToLogical(%v) = %d, %v; want %d", test.v, got, err, test.want)
 		}
 	}
-	for _, v := range []float64{math.NaN(), math.Inf(1), 256, -129, 1e30} {
+	for _, v := range []float64{math.NaN(), math.Inf(1), 256, -2, -129, 1e30} {
 		if got, err := f.ToLogical(v); err == nil {
 			t.Errorf("ToLogical(%v) = %d; want an error", v, got)
 		}
@@ -189,9 +189,30 @@ func TestToLogical(t *testing.T) {
 	for _, test := range []struct {
 		v  float64
 		ok bool
-	}{{-1, true}, {32767, true}, {32768, false}, {65535, false}, {-32768, true}} {
+	}{{-1, true}, {32767, true}, {32768, false}, {65535, false}, {-32768, true}, {-32769, false}} {
 		if got, err := signed.ToLogical(test.v); (err == nil) != test.ok {
 			t.Errorf("ToLogical(%v) of a field with a sign = %d, %v; want success: %t", test.v, got, err, test.ok)
+		}
+	}
+	for exponent, want := range map[int]int64{0: -1, 1: -1, -1: -1} {
+		f := Field{Size: 16, LogMax: 65535, Unit: 0x1001, Exponent: exponent, Flags: 0xA2}
+		if got, err := f.ToLogical(-1); got != want || err != nil {
+			t.Errorf("ToLogical(-1) with exponent %d = %d, %v; want %d", exponent, got, err, want)
+		}
+	}
+	tens := Field{Size: 16, LogMin: -1, LogMax: 600, Unit: 0x1001, Exponent: 1, Flags: 0xA2}
+	if got, err := tens.ToLogical(-1); got != -1 || err != nil {
+		t.Errorf("ToLogical(-1) of tens of seconds = %d, %v; want -1", got, err)
+	}
+	// A range of physical numbers that begins at 0 does not make "now" of "never".
+	ranged := Field{Size: 16, LogMax: 65535, PhyMax: 65535, HasPhysical: true, Flags: 0xA2}
+	for _, test := range []struct {
+		v    float64
+		want int64
+		ok   bool
+	}{{-1, -1, true}, {0, 0, true}, {20, 20, true}, {-5, 0, false}, {70000, 65535, true}} {
+		if got, err := ranged.ToLogical(test.v); got != test.want || (err == nil) != test.ok {
+			t.Errorf("ToLogical(%v) of a field with a physical range = %d, %v; want %d", test.v, got, err, test.want)
 		}
 	}
 	f.Flags = flagConstant

@@ -86,6 +86,9 @@ func (s *source) Resolve(text string, form subdriver.Form) (subdriver.Ref, error
 	if err != nil {
 		return 0, err
 	}
+	if r.whole && form != subdriver.Bytes {
+		return 0, fmt.Errorf("%s: all of a report is no number; write %s@BIT+BITS, or name a converter for bytes with as=", text, text)
+	}
 	r.form = form
 	s.refs = append(s.refs, r)
 	n := subdriver.Ref(len(s.refs) - 1)

@@ -171,3 +171,18 @@ func TestLowBatteryOption(t *testing.T) {
 		}
 	}
 }
+
+// All bytes of a report are nothing that a number could be made of.
+func TestWholeReportIsNoNumber(t *testing.T) {
+	d := begun(t, played(t, twoTimers), parsed(t, `name test 1
+use pdc
+var experimental.a report:02
+var experimental.b report:02 as=mac
+var experimental.c report:02@0+8
+`))
+	for name, want := range map[string]string{"experimental.a": "", "experimental.b": "5a:14", "experimental.c": "90"} {
+		if got, _ := d.walker.Value(name); got != want {
+			t.Errorf("%s = %q; want %q", name, got, want)
+		}
+	}
+}
