@@ -235,7 +235,7 @@ func (p *parser) maker() {
 func (p *parser) quirk() {
 	if p.need(2, "quirk NAME …") {
 		for i, name := range p.words[1:] {
-			p.t.Quirks = append(p.t.Quirks, Quirk{name, p.line, i + 1})
+			p.t.Quirks = append(p.t.Quirks, Mention{name, p.line, i + 1})
 		}
 	}
 }
@@ -270,7 +270,7 @@ func (p *parser) usage() {
 func (p *parser) option() {
 	if p.need(2, "option NAME [VALUE]") {
 		p.t.Defaults[p.words[1]] = strings.Join(p.words[2:], " ")
-		p.t.options = append(p.t.options, Quirk{p.words[1], p.line, 1})
+		p.t.options = append(p.t.options, Mention{p.words[1], p.line, 1})
 	}
 }
 
@@ -541,7 +541,7 @@ func (p *parser) includes() {
 		p.t.used = append(p.t.used, u.name)
 		p.t.Rows = append(p.t.Rows, o.Rows...)
 		for _, q := range o.Quirks {
-			p.t.Quirks = append(p.t.Quirks, Quirk{q.Name, u.line, 1})
+			p.t.Quirks = append(p.t.Quirks, Mention{q.Name, u.line, 1})
 		}
 		p.t.Maker = cmp.Or(p.t.Maker, o.Maker)
 		fill(p.t.enums, o.enums)

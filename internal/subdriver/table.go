@@ -24,8 +24,8 @@ type Table struct {
 	Origin   string // where it was loaded from, for messages
 	Title    string // with Version the value of driver.version.data
 	Version  string
-	Maker    string  // of devices that do not say who made them
-	Quirks   []Quirk // of all devices of the table
+	Maker    string    // of devices that do not say who made them
+	Quirks   []Mention // of all devices of the table
 	Matches  []Match
 	Refusals []Match // devices that another driver is for; Reason says which
 	Models   []Model
@@ -37,12 +37,12 @@ type Table struct {
 	rules   map[string]*Rule
 	codes   map[string]uint32 // usages by lower-case name
 	names   map[uint32]string
-	used    []string // tables that were included
-	own     []string // enums, curves and rules of the file itself
-	options []Quirk  // where the file sets defaults
-	rows    int      // rows of the file itself
-	layer   int      // where it was found, from 0
-	text    string   // the file
+	used    []string  // tables that were included
+	own     []string  // enums, curves and rules of the file itself
+	options []Mention // where the file sets defaults
+	rows    int       // rows of the file itself
+	layer   int       // where it was found, from 0
+	text    string    // the file
 }
 
 // Data returns the value of driver.version.data: "APC HID 0.101".
@@ -63,10 +63,11 @@ func (t *Table) CodeName(code uint32) string { return t.names[code] }
 // CodeNames returns the names of all usages, sorted.
 func (t *Table) CodeNames() []string { return slices.Sorted(maps.Values(t.names)) }
 
-// A Quirk is the name of what devices need that no row can say, or of an option.
-type Quirk struct {
+// A Mention is the name of something that only the driver knows, where a table has it:
+// a quirk, or an option.
+type Mention struct {
 	Name       string
-	Line, Word int // where the table names it
+	Line, Word int
 }
 
 // A Match is a line that says which devices a table is for.
