@@ -100,8 +100,11 @@ func TestUPSLogTakesSignalsAsC(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				if got := string(text); got != strings.Repeat("OL CHRG and more \n", want) {
-					return errors.New(got)
+				const line = "OL CHRG and more \n"
+				n := strings.Count(string(text), line)
+				// C's may write twice for a signal that comes while it writes.
+				if len(text) != n*len(line) || n < want || n > want && ours {
+					return errors.New(string(text))
 				}
 				return nil
 			})
