@@ -179,7 +179,7 @@ type accessFile struct {
 }
 
 // current returns the rules of now. Files that cannot be read leave those before
-// in force.
+// in force; if there were none, everybody is let in, as by tcp-wrappers.
 func (f *accessFile) current(log *slog.Logger) *hostaccess.Rules {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -192,7 +192,11 @@ func (f *accessFile) current(log *slog.Logger) *hostaccess.Rules {
 	}
 	rules, problems, err := hostaccess.Load(f.files, f.service)
 	if err != nil {
-		if !f.failing {
+		switch {
+		case f.failing:
+		case f.rules == nil:
+			log.Error("everybody is let in, as if there were no rules", "error", err)
+		default:
 			log.Error("the rules before stay in force", "error", err)
 		}
 		f.failing = true

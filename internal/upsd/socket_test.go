@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -218,6 +219,21 @@ func TestHostsAllow(t *testing.T) {
 	s.access.looked = s.access.looked.Add(-rulesAge) // files are looked at this often
 	s.access.mu.Unlock()
 	ask("ERR INVALID-ARGUMENT")
+}
+
+func TestHostsAllowThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	l := &log{}
+	f := accessFile{files: hostaccess.Files{Allow: filepath.Join(dir, "allow"), Deny: dir}, service: "upsd"}
+	for range 2 {
+		if !f.current(slog.New(slog.NewTextHandler(l, nil))).Admits(netip.MustParseAddr("192.0.2.1"), "admin") {
+			t.Error("without rules somebody is kept out")
+		}
+		f.looked = f.looked.Add(-rulesAge)
+	}
+	if text := l.text(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "everybody is let in") {
+		t.Errorf("the log has %q; want once that everybody is let in", text)
+	}
 }
 
 func TestListenRules(t *testing.T) {
