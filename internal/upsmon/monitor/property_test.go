@@ -200,7 +200,7 @@ func (w *randomWorld) tellLost(u *randomUPS) {
 		u.lostAt = w.now
 	}
 	u.lost = true
-	w.step(Lost{UPS: u.conf.System})
+	w.step(Lost{UPS: u.conf.System, Waited: time.Duration(w.rnd.IntN(11)) * second})
 }
 
 func (w *randomWorld) tellStatus(u *randomUPS) {
