@@ -238,8 +238,9 @@ func (u *UPS) On(now time.Time, delay time.Duration) error {
 // Stop cancels a cut that has not happened yet.
 func (u *UPS) Stop(now time.Time) {
 	u.advance(now)
-	if u.output {
-		u.offAt, u.comeBack = time.Time{}, false
+	u.offAt = time.Time{}
+	if u.output { // else it may be off for want of mains, and come back
+		u.comeBack = false
 	}
 }
 

@@ -164,6 +164,24 @@ func TestDelaysInMinutes(t *testing.T) {
 	}
 }
 
+// A cut that was asked for while the load was off is cancelled as well: it must not
+// happen to a load that was switched on meanwhile.
+func TestStopWhileOff(t *testing.T) {
+	u := simulator.New(plain(), epoch)
+	u.Off(epoch, 0, false)
+	u.Off(epoch, 20*time.Second, true)
+	u.Stop(at(1))
+	if st := u.Status(at(1)); st.OffIn >= 0 {
+		t.Errorf("after a stop the load is cut in %v; want never", st.OffIn)
+	}
+	if err := u.On(at(2), 0); err != nil {
+		t.Fatal(err)
+	}
+	if st := u.Status(at(100)); !st.Output {
+		t.Errorf("after a cut that was stopped: %v; want output on", st)
+	}
+}
+
 func TestStayoffAndStop(t *testing.T) {
 	u := simulator.New(plain(), epoch)
 	u.Off(epoch, time.Minute, true)
