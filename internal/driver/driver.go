@@ -23,6 +23,9 @@ type Driver struct {
 	Aliases       []string // other values of "driver =" that mean this one
 	Options       []Option // what -x and ups.conf may say beyond the common ones
 	Note          string   // ends what -h prints; may be empty
+	// Check, if not nil, says what is wrong with the values of options as far as that
+	// can be told without the device.
+	Check func(o Values) error
 	// Open opens the device. An error is final for this attempt; the session
 	// tries again unless it wraps ErrConfig.
 	Open func(ctx context.Context, o Values, log *slog.Logger) (Device, error)

@@ -22,7 +22,16 @@ func (d *Driver) ConfigFromFile(f conf.UPSConf, upsName string) (c Config, warni
 	if !o.hasPort {
 		return Config{}, nil, Configf("%s: section [%s] has no port = …", o.file, upsName)
 	}
-	return o.config, o.warnings, nil
+	return o.config, o.warnings, o.check()
+}
+
+// check says what the driver finds wrong. A recording has options of its own.
+func (o *options) check() error {
+	v := o.config.Values
+	if o.driver.Check == nil || strings.HasPrefix(v.Port, ReplayPrefix) {
+		return nil
+	}
+	return o.driver.Check(v)
 }
 
 // options gathers a Config setting by setting: later ones win.

@@ -226,7 +226,10 @@ func (p *process) check(named bool) error {
 	c.Values.NoLock = c.NoLock || p.kill
 	c.OpenOnce = p.driver.Patient == nil || !p.driver.Patient(c.Values)
 	p.pidFile = daemon.AltPIDPath(p.paths, p.driver.Name+"-"+c.Values.UPS)
-	return nil
+	if p.command != "" || p.kill {
+		return nil // a running driver can do that whatever is written there now
+	}
+	return p.options.check()
 }
 
 func either(a, b string) string {
@@ -278,7 +281,7 @@ func (p *process) reread() (Config, error) {
 	if p.paths.StateByEnv {
 		o.config.StatePath = p.config().StatePath // it does not count
 	}
-	return o.config, nil
+	return o.config, o.check()
 }
 
 func (p *process) socketPath() string {

@@ -24,6 +24,7 @@ func Driver() driver.Driver {
 		Name:        "apcupsd-ups",
 		Version:     "0.75",
 		Description: "apcupsd network client UPS driver",
+		Check:       func(v driver.Values) error { _, err := address(v); return err },
 		Open:        open,
 	}
 }
@@ -44,9 +45,9 @@ type device struct {
 }
 
 func open(ctx context.Context, v driver.Values, _ *slog.Logger) (driver.Device, error) {
-	addr, err := address(v.Port)
+	addr, err := address(v)
 	if err != nil {
-		return nil, v.Wrong("port", "%w", err)
+		return nil, err
 	}
 	d := &device{addr: addr, dial: v.Dial}
 	if d.dial == nil {
@@ -58,8 +59,9 @@ func open(ctx context.Context, v driver.Values, _ *slog.Logger) (driver.Device, 
 	return d, nil
 }
 
-// address completes host[:port]; an IPv6 address may stand alone or in brackets.
-func address(port string) (string, error) {
+// address completes host[:port] of the port; an IPv6 address may stand alone or in brackets.
+func address(v driver.Values) (string, error) {
+	port := v.Port
 	if strings.Count(port, ":") > 1 && !strings.HasPrefix(port, "[") {
 		return net.JoinHostPort(port, defaultPort), nil
 	}
@@ -68,7 +70,7 @@ func address(port string) (string, error) {
 		host, number = strings.Trim(port, "[]"), defaultPort
 	}
 	if host == "" || strings.ContainsAny(host, " /@") {
-		return "", errors.New("it must be host[:port] of an apcupsd")
+		return "", v.Wrong("port", "it must be host[:port] of an apcupsd")
 	}
 	return net.JoinHostPort(host, number), nil
 }

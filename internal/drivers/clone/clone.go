@@ -37,6 +37,7 @@ func Driver() driver.Driver {
 		},
 		// The real driver may be started later.
 		Patient: func(driver.Values) bool { return true },
+		Check:   func(v driver.Values) error { _, err := readSettings(v); return err },
 		Open:    open,
 	}
 }
@@ -74,7 +75,7 @@ type settings struct {
 	minCharge, minRuntime       float64 // below 0: not set
 }
 
-func open(ctx context.Context, v driver.Values, log *slog.Logger) (driver.Device, error) {
+func readSettings(v driver.Values) (settings, error) {
 	s := settings{
 		loadOff: v.Get("load.off"), loadOn: v.Get("load.on"), loadStatus: v.Get("load.status"),
 		offDelay: defaultOffDelay, onDelay: defaultOnDelay, minCharge: -1, minRuntime: -1,
@@ -90,9 +91,17 @@ func open(ctx context.Context, v driver.Values, log *slog.Logger) (driver.Device
 		}
 		x, err := strconv.ParseFloat(v.Get(name), 64)
 		if err != nil || !(x >= 0 && x <= 1e6) {
-			return nil, v.Wrong(name, "this is no number from 0 on")
+			return s, v.Wrong(name, "this is no number from 0 on")
 		}
 		set(x)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, v driver.Values, log *slog.Logger) (driver.Device, error) {
+	s, err := readSettings(v)
+	if err != nil {
+		return nil, err
 	}
 	up, err := upstream.Open(ctx, v, v.Port)
 	if err != nil {

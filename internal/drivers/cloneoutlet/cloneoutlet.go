@@ -27,6 +27,7 @@ func Driver() driver.Driver {
 		},
 		// The real driver may be started later.
 		Patient: func(driver.Values) bool { return true },
+		Check:   func(v driver.Values) error { _, err := outlet(v); return err },
 		Open:    open,
 	}
 }
@@ -40,10 +41,19 @@ type device struct {
 	before *ups.Snapshot // of the poll before
 }
 
-func open(ctx context.Context, v driver.Values, _ *slog.Logger) (driver.Device, error) {
+// outlet is what the names of the outlet's variables begin with.
+func outlet(v driver.Values) (string, error) {
 	prefix := strings.TrimSuffix(v.Get("prefix"), ".")
 	if prefix == "" {
-		return nil, driver.Configf("which outlet? give prefix = outlet.N")
+		return "", driver.Configf("which outlet? give prefix = outlet.N")
+	}
+	return prefix, nil
+}
+
+func open(ctx context.Context, v driver.Values, _ *slog.Logger) (driver.Device, error) {
+	prefix, err := outlet(v)
+	if err != nil {
+		return nil, err
 	}
 	up, err := upstream.Open(ctx, v, v.Port)
 	if err != nil {

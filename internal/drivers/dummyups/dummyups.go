@@ -33,9 +33,23 @@ func Driver() driver.Driver {
 			{Name: "authconf", Help: "repeater: the nutauth.conf with its user, or none"},
 			{Name: "repeater_disable_strict_start", Flag: true, Help: "repeater: start even if the other upsd does not answer"},
 		}, simulationOptions()...),
+		Check:   check,
 		Open:    m.open,
 		Patient: func(v driver.Values) bool { return v.Has("repeater_disable_strict_start") },
 	}
+}
+
+// check says what is wrong with the port and the options of the mode that they mean.
+func check(v driver.Values) error {
+	switch chooseMode(v, slog.New(slog.DiscardHandler)) {
+	case modeSimulator:
+		_, err := newSimulation(v, time.Now())
+		return err
+	case modeRepeater:
+		_, err := repeated(v)
+		return err
+	}
+	return nil
 }
 
 //go:embed recordings/*.dev

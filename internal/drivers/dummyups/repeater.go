@@ -33,11 +33,20 @@ type repeater struct {
 	names    map[string]bool // variables of the poll before
 }
 
-// openRepeater connects to the upsd that the port names.
-func openRepeater(ctx context.Context, v driver.Values, log *slog.Logger) (driver.Device, error) {
+// repeated is the ups that the port names.
+func repeated(v driver.Values) (netproto.System, error) {
 	system, err := netproto.ParseSystem(v.Port)
 	if err != nil {
-		return nil, v.Wrong("port", "%w", err)
+		return system, v.Wrong("port", "%w", err)
+	}
+	return system, nil
+}
+
+// openRepeater connects to the upsd that the port names.
+func openRepeater(ctx context.Context, v driver.Values, log *slog.Logger) (driver.Device, error) {
+	system, err := repeated(v)
+	if err != nil {
+		return nil, err
 	}
 	r := &repeater{system: system, log: log}
 	if r.auth, err = readAuth(v, system.Host, log); err != nil {

@@ -41,6 +41,7 @@ func Driver() driver.Driver {
 		},
 		CallLimit: 3 * time.Minute,
 		Patient:   func(driver.Values) bool { return true },
+		Check:     func(v driver.Values) error { _, err := readSettings(v); return err },
 		Open:      open,
 	}
 }
@@ -56,6 +57,7 @@ type settings struct {
 	initTime, deadTime, relogTime, noPrimaryTime, coolOffTime time.Duration
 	maxFails, fsdMode                                         int
 	strict, runtime                                           bool
+	members                                                   []string // their sockets
 	filter                                                    filter
 }
 
@@ -63,6 +65,10 @@ func readSettings(v driver.Values) (settings, error) {
 	s := settings{
 		initTime: 30 * time.Second, deadTime: 30 * time.Second, relogTime: 5 * time.Second,
 		noPrimaryTime: 15 * time.Second, coolOffTime: 15 * time.Second, maxFails: 5,
+		members: list(v.Port),
+	}
+	if len(s.members) == 0 {
+		return s, v.Wrong("port", "it names no driver; give DRIVER-UPS,DRIVER-UPS,…")
 	}
 	duration := func(d *time.Duration) func(int) { return func(n int) { *d = time.Duration(n) * time.Second } }
 	number := func(p *int) func(int) { return func(n int) { *p = n } }
@@ -122,15 +128,11 @@ func open(_ context.Context, v driver.Values, log *slog.Logger) (driver.Device, 
 	if err != nil {
 		return nil, err
 	}
-	names := list(v.Port)
-	if len(names) == 0 {
-		return nil, v.Wrong("port", "it names no driver; give DRIVER-UPS,DRIVER-UPS,…")
-	}
 	d := &device{settings: s, values: v, log: log, wake: make(chan struct{}, 1), opened: time.Now()}
 	d.timer = time.AfterFunc(time.Hour, d.touch)
 	var ctx context.Context
 	ctx, d.cancel = context.WithCancel(context.Background())
-	for _, n := range names {
+	for _, n := range s.members {
 		m := &member{name: n, device: d}
 		d.members = append(d.members, m)
 		d.wg.Go(func() { m.run(ctx) })

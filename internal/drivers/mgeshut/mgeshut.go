@@ -32,6 +32,7 @@ func With(open func(v driver.Values) (shut.Line, error)) driver.Driver {
 	return driver.Driver{
 		Name: "mge-shut", Version: Version, Description: "Eaton / SHUT driver",
 		Options:   Options(),
+		Check:     func(v driver.Values) error { _, err := hidups.ParseOptions(v); return err },
 		FullEvery: hidups.DefaultFullEvery,
 		// Each report takes two tenths of a second, and there are a hundred.
 		CallLimit:        2 * time.Minute,

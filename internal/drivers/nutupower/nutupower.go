@@ -26,7 +26,8 @@ func Driver() driver.Driver {
 		Options: []driver.Option{
 			{Name: "lowbatt", Help: "charge in % below which the battery is low (20)"},
 		},
-		Open: open,
+		Check: func(v driver.Values) error { _, err := lowCharge(v); return err },
+		Open:  open,
 	}
 }
 
@@ -50,14 +51,22 @@ type device struct {
 	wake chan struct{}
 }
 
+// lowCharge is the charge below which the battery is low.
+func lowCharge(v driver.Values) (float64, error) {
+	if !v.Has("lowbatt") {
+		return defaultLow, nil
+	}
+	x, err := strconv.ParseFloat(v.Get("lowbatt"), 64)
+	if err != nil || !(x >= 0 && x <= 100) {
+		return 0, v.Wrong("lowbatt", "it must be from 0 to 100")
+	}
+	return x, nil
+}
+
 func open(ctx context.Context, v driver.Values, _ *slog.Logger) (driver.Device, error) {
-	low := defaultLow
-	if v.Has("lowbatt") {
-		x, err := strconv.ParseFloat(v.Get("lowbatt"), 64)
-		if err != nil || !(x >= 0 && x <= 100) {
-			return nil, v.Wrong("lowbatt", "it must be from 0 to 100")
-		}
-		low = x
+	low, err := lowCharge(v)
+	if err != nil {
+		return nil, err
 	}
 	b, err := connect(ctx, v.Tape)
 	if err != nil {

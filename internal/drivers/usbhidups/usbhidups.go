@@ -39,6 +39,7 @@ func With(opener func(log *slog.Logger) transport.Opener) driver.Driver {
 		Description:      "Generic HID driver",
 		Options:          Options(),
 		Note:             transport.Note,
+		Check:            func(v driver.Values) error { _, err := hidups.ParseOptions(v); return err },
 		Open:             f.open,
 		FullEvery:        hidups.DefaultFullEvery,
 		Hotplug:          f.hotplug,
