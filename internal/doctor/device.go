@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,10 +26,14 @@ func (p *practice) device(ctx context.Context, pt *patient) []finding {
 	switch {
 	case strings.HasPrefix(port, driver.ReplayPrefix):
 		text, remedy = p.readable(pt, strings.TrimPrefix(port, driver.ReplayPrefix), "its recording")
-	case strings.HasPrefix(port, "/dev/"):
+	case isNode(port):
 		text, remedy = p.node(pt, port)
 	case isUSB(pt):
 		text, remedy = p.usb(ctx, pt)
+	case repeatsDrivers(pt.Driver()):
+		text, remedy = p.sources(ctx, pt, port)
+	case isFile(pt.Driver()) && strings.Contains(port, "@"):
+		text, remedy = p.remote(ctx, pt, port)
 	case isFile(pt.Driver()):
 		text, remedy = p.valuesFile(pt, port)
 	case isNetwork(pt.Driver()):
@@ -50,6 +55,14 @@ func hasName(name string) func(driver.Option) bool {
 }
 
 func isFile(name string) bool { return name == "dummy-ups" }
+
+func repeatsDrivers(name string) bool {
+	return slices.Contains([]string{"clone", "clone-outlet", "failover"}, name)
+}
+
+// isNode reports whether the port is a device of its own. /dev/null, which stands where
+// a driver needs no port, is everybody's.
+func isNode(port string) bool { return strings.HasPrefix(port, "/dev/") && port != os.DevNull }
 
 func isNetwork(name string) bool {
 	return slices.Contains([]string{"snmp-ups", "netxml-ups", "apcupsd-ups"}, name)
@@ -232,8 +245,8 @@ func info(d usb.Device) hid.Info {
 
 // valuesFile checks the file of a dummy device.
 func (p *practice) valuesFile(pt *patient, port string) (text, remedy string) {
-	if port == "simulator" || pt.Get("mode") == "simulator" || strings.ContainsAny(port, ":@") {
-		return "", "" // built in, or another ups
+	if port == "simulator" || pt.Get("mode") == "simulator" || strings.Contains(port, ":") {
+		return "", "" // built in
 	}
 	return p.readable(pt, port, "its file of values")
 }
@@ -249,6 +262,36 @@ func (p *practice) readable(pt *patient, path, what string) (text, remedy string
 		return fmt.Sprintf("%s cannot be used: %v", what, err), p.edit(portLine(pt.Section))
 	case !n.allows(pt.account, mayRead):
 		return p.forbidden(pt, path, n), fmt.Sprintf("chgrp %s %s && chmod g+r %[2]s", quote(p.world.groupName(pt.account.GID)), quote(path))
+	}
+	return "", ""
+}
+
+// sources checks the drivers that a virtual one repeats.
+func (p *practice) sources(ctx context.Context, pt *patient, port string) (text, remedy string) {
+	for _, name := range strings.FieldsFunc(port, func(r rune) bool { return r == ',' || r == ' ' }) {
+		socket := name
+		if !filepath.IsAbs(socket) {
+			socket = filepath.Join(p.statePath(), name)
+		}
+		state := p.world.ask(ctx, socket, "", "")
+		if state.kind == working || state.kind == refusing {
+			continue
+		}
+		i := slices.IndexFunc(p.file.Sections, func(s conf.Section) bool {
+			return s.Driver()+"-"+s.Name == filepath.Base(name)
+		})
+		switch {
+		case state.kind != absentDriver:
+			text, remedy = "the driver that it repeats, "+name+", has no current values itself", "nut doctor drivers"
+		case i < 0:
+			return "the driver that it repeats, " + name + ", is not running and in no section of ups.conf", p.edit(portLine(pt.Section))
+		default:
+			text, remedy = "the driver that it repeats, "+name+", is not running", "upsdrvctl start"
+		}
+		if i >= 0 {
+			remedy += " " + quote(p.file.Sections[i].Name)
+		}
+		return text, remedy
 	}
 	return "", ""
 }
@@ -296,7 +339,7 @@ func (p *practice) sharedPorts() map[string]string {
 // portKey returns what names the device of a section, empty if that does not tell
 // one from another.
 func (p *practice) portKey(s conf.Section) string {
-	if port := s.Port(); strings.HasPrefix(port, "/dev/") {
+	if port := s.Port(); isNode(port) {
 		if path, err := p.world.resolve(port); err == nil {
 			return path
 		}

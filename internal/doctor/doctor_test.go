@@ -27,6 +27,7 @@ func testDrivers() []driver.Driver {
 		{Name: "usbhid-ups", Options: []driver.Option{{Name: "vendorid"}, {Name: "productid"}, {Name: "serial"}, {Name: "pollonly", Flag: true}}},
 		{Name: "nutdrv_qx", Aliases: []string{"blazer_ser"}, Options: []driver.Option{{Name: "protocol"}}},
 		{Name: "snmp-ups"},
+		{Name: "clone"},
 	}
 }
 
@@ -235,6 +236,14 @@ func TestFindings(t *testing.T) {
 			want: "a: no permission: /conf/secret.dev is owned by root:root with mode 0600, and the driver runs as nut\n    chgrp nut /conf/secret.dev && chmod g+r /conf/secret.dev\n"},
 		{name: "repeater", conf: "driver = dummy-ups\nport = b@host", code: 1,
 			want: "a: its driver is not running; nothing stands in its way\n    upsdrvctl start a\n"},
+		{name: "repeater without host", conf: "driver = dummy-ups\nport = b@host:7", code: 1,
+			world: func(w *world) {
+				w.lookup = func(_ context.Context, host string) error { return errors.New("no such host " + host) }
+			},
+			want: "a: the name host of its device leads nowhere: no such host host\n    ${EDITOR:-vi} +3 /conf/ups.conf\n"},
+		{name: "nobody's device", conf: "driver = nutdrv_qx\nport = /dev/null", code: 1,
+			world: func(w *world) { w.holders = func(string) []holder { return []holder{{pid: 1, name: "init"}} } },
+			want:  "a: its driver is not running; nothing stands in its way\n    upsdrvctl start a\n"},
 		{name: "no host", conf: "driver = snmp-ups\nport = ups.example:161", code: 1,
 			world: func(w *world) {
 				w.lookup = func(_ context.Context, host string) error {
@@ -256,6 +265,33 @@ func TestFindings(t *testing.T) {
 				t.Errorf("doctor ended with %d and said\n%s\nwant %d\n%s", code, out, c.code, c.want)
 			}
 		})
+	}
+}
+
+// A virtual driver is as well as those that it repeats.
+func TestSources(t *testing.T) {
+	for _, c := range []struct {
+		port   string
+		source answer
+		want   string
+	}{
+		{"dummy-ups-b", answer{}, "a: the driver that it repeats, dummy-ups-b, is not running\n    upsdrvctl start b\n"},
+		{"/run/nut/dummy-ups-b", answer{}, "a: the driver that it repeats, /run/nut/dummy-ups-b, is not running\n    upsdrvctl start b\n"},
+		{"dummy-ups-c", answer{}, "a: the driver that it repeats, dummy-ups-c, is not running and in no section of ups.conf\n    ${EDITOR:-vi} +3 /conf/ups.conf\n"},
+		{"dummy-ups-b", answer{kind: stale}, "a: the driver that it repeats, dummy-ups-b, has no current values itself\n    nut doctor drivers b\n"},
+		{"dummy-ups-b", answer{kind: working}, "a: its driver is not running; nothing stands in its way\n    upsdrvctl start a\n"},
+	} {
+		w := testWorld()
+		w.ask = func(_ context.Context, socket, _, _ string) answer {
+			if strings.HasPrefix(socket, "/run/nut/dummy-ups-") {
+				return c.source
+			}
+			return answer{}
+		}
+		upsConf := "[a]\ndriver = clone\nport = " + c.port + "\n[b]\ndriver = dummy-ups\nport = ok.dev\n"
+		if code, out := clinic(t, w, upsConf, "drivers", "a"); code != 1 || out != c.want {
+			t.Errorf("clone of %s: doctor ended with %d and said\n%s\nwant 1\n%s", c.port, code, out, c.want)
+		}
 	}
 }
 

@@ -386,3 +386,38 @@ func TestPatientDriverSaysThatItsOptionsAreWrong(t *testing.T) {
 	b.set(func() { b.openErr = errors.New("switched off") })
 	k.serving(k.start("-F", "-a", "ups"))
 }
+
+// What a driver finds wrong with its options ends it before it is started, is no
+// reason to end a running one, and never keeps the power from being cut.
+func TestCheck(t *testing.T) {
+	k := newDesk(t, newBench())
+	k.d.Check = func(v driver.Values) error {
+		if v.Get("speed") == "0" {
+			return v.Wrong("speed", "it never ends")
+		}
+		return nil
+	}
+	r := k.start("-F", "-a", "ups")
+	k.serving(r)
+	k.write(strings.Replace(deskConf, "9600", "0", 1))
+	wrong := k.conf + ":6: speed = 0: it never ends"
+	for _, tt := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"-F", "-a", "ups"}, 1, wrong},
+		{[]string{"-a", "ups", "-d", "1"}, 1, wrong},
+		{[]string{"-a", "ups", "-x", "port=replay:none", "-d", "1"}, 1, "replay:none"}, // has options of its own
+		{[]string{"-a", "ups", "-x", "speed=1", "-d", "1"}, 0, "ups.status: OL"},
+		{[]string{"-a", "ups", "-c", "reload"}, 2, ""},
+		{[]string{"-a", "ups", "-k"}, 0, ""},
+	} {
+		if code, text := k.start(tt.args...).wait(); code != tt.code || !strings.Contains(text, tt.want) {
+			t.Errorf("bench %q = %d\n%s\nwant %d and %q", tt.args, code, text, tt.code, tt.want)
+		}
+	}
+	if code, text := r.wait(); code != 0 || !strings.Contains(text, wrong) {
+		t.Errorf("the running driver ended with %d: %s\nwant 0 after it cut the power, and %q", code, text, wrong)
+	}
+}

@@ -49,6 +49,12 @@ func check(v driver.Values) error {
 		_, err := repeated(v)
 		return err
 	}
+	if strings.HasPrefix(v.Port, recordingPrefix) {
+		f := source(v)
+		if _, err := fs.Stat(f.fs, f.name); err != nil {
+			return v.Wrong("port", "there is no such recording in this program")
+		}
+	}
 	return nil
 }
 
