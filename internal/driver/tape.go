@@ -1,6 +1,8 @@
 package driver
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
 	"net"
 	"os"
@@ -51,9 +53,9 @@ func (s *Session) openTape(mayRecord bool) error {
 // play begins to play a recording. Its file is looked for where the process is, and
 // beside the configuration.
 func (s *Session) play(name string) error {
-	f, err := os.Open(name)
-	if err != nil && !filepath.IsAbs(name) {
-		if g, e := os.Open(filepath.Join(s.config.Values.ConfPath, name)); e == nil {
+	f, err := openRecording(name)
+	if errors.Is(err, fs.ErrNotExist) && !filepath.IsAbs(name) {
+		if g, e := openRecording(filepath.Join(s.config.Values.ConfPath, name)); e == nil {
 			f, err = g, nil
 		}
 	}
@@ -83,6 +85,14 @@ func (s *Session) play(name string) error {
 		}
 	}
 	return nil
+}
+
+// openRecording opens a file. Opening a pipe to which nobody writes would hang.
+func openRecording(name string) (*os.File, error) {
+	if fi, err := os.Stat(name); err == nil && fi.Mode()&fs.ModeNamedPipe != 0 {
+		return nil, errors.New("it is a pipe and no file")
+	}
+	return os.Open(name)
 }
 
 // values are what the driver is given to open its device: while a recording is
