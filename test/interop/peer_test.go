@@ -28,7 +28,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -40,6 +39,7 @@ import (
 	"testing"
 	"time"
 
+	"gonut/test/built"
 	"gonut/upsclient"
 )
 
@@ -86,6 +86,7 @@ func isFile(path string) bool {
 var binary struct {
 	once sync.Once
 	dir  string
+	path string
 	err  error
 }
 
@@ -93,36 +94,14 @@ var binary struct {
 func nutPath(t *testing.T) string {
 	t.Helper()
 	binary.once.Do(func() {
-		watchSources(t)
-		if binary.dir, binary.err = os.MkdirTemp("", "gonut"); binary.err != nil {
-			return
-		}
-		cmd := exec.Command("go", "build", "-o", filepath.Join(binary.dir, "nut"), "gonut/cmd/nut")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			binary.err = fmt.Errorf("%w\n%s", err, out)
+		if binary.dir, binary.err = os.MkdirTemp("", "gonut"); binary.err == nil {
+			binary.path, binary.err = built.Build(binary.dir)
 		}
 	})
 	if binary.err != nil {
-		t.Fatalf("build our binary: %v", binary.err)
+		t.Fatal(binary.err)
 	}
-	return filepath.Join(binary.dir, "nut")
-}
-
-// watchSources looks at all sources of our binary, so that a cached result of the
-// tests is not used when one of them has changed.
-func watchSources(t *testing.T) {
-	t.Helper()
-	for _, dir := range []string{"cmd", "internal", "upsclient"} {
-		err := filepath.WalkDir(filepath.Join("..", "..", dir), func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.Type().IsRegular() {
-				_, err = os.Stat(path)
-			}
-			return err
-		})
-		if err != nil {
-			t.Error(err)
-		}
-	}
+	return binary.path
 }
 
 // A program is one that a host can start or run.

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -29,6 +28,7 @@ import (
 	"testing"
 	"time"
 
+	"gonut/test/built"
 	"gonut/upsclient"
 )
 
@@ -97,12 +97,11 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: dir, nut: filepath.Join(dir, "nut"), port: l.Addr().(*net.TCPAddr).Port,
+	s := &site{t: t, dir: dir, port: l.Addr().(*net.TCPAddr).Port,
 		proc: make(map[string]*exec.Cmd), took: make(map[string][]time.Duration)}
 	l.Close()
-	watchSources(t)
-	if out, err := exec.Command("go", "build", "-o", s.nut, "gonut/cmd/nut").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	if s.nut, err = built.Build(dir); err != nil {
+		t.Fatal(err)
 	}
 	s.env = append(os.Environ(), "NUT_CONFPATH="+dir, "NUT_STATEPATH="+dir, "NUT_ALTPIDPATH="+dir, "NUT_PIDPATH="+dir)
 	conf := "pollinterval = 1\n"
@@ -121,23 +120,6 @@ func newSite(t *testing.T) *site {
 		}
 	}
 	return s
-}
-
-// watchSources looks at all sources of our binary, so that a cached result is not used
-// when one of them has changed.
-func watchSources(t *testing.T) {
-	t.Helper()
-	for _, dir := range []string{"cmd", "internal", "upsclient"} {
-		err := filepath.WalkDir(filepath.Join("..", "..", dir), func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.Type().IsRegular() {
-				_, err = os.Stat(path)
-			}
-			return err
-		})
-		if err != nil {
-			t.Error(err)
-		}
-	}
 }
 
 func (s *site) names() []string {

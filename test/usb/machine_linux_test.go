@@ -18,6 +18,7 @@ import (
 
 	"gonut/internal/transport/hid"
 	"gonut/internal/transport/usb"
+	"gonut/test/devices/bench"
 	"gonut/test/usb/usbip"
 	"gonut/test/usb/virtual"
 )
@@ -43,16 +44,7 @@ type unit struct {
 
 func recording(t *testing.T, name string) *hid.Recording {
 	t.Helper()
-	f, err := os.Open(filepath.Join(devices, name+".rec"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	rec, err := hid.ReadRecording(name, f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rec
+	return bench.ReadRecording(t, filepath.Join(devices, name+".rec"))
 }
 
 // plugIn makes a device of a recording, plugs it in and waits until the kernel

@@ -17,20 +17,6 @@ import (
 	"gonut/test/devices/bench"
 )
 
-func readRecording(t *testing.T, file string) *transport.Recording {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	rec, err := transport.ReadRecording(file, f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rec
-}
-
 func learn(t *testing.T, rec *transport.Recording, args ...string) (string, int, *transport.Fake) {
 	t.Helper()
 	fake := transport.NewFake(rec)
@@ -42,7 +28,7 @@ func learn(t *testing.T, rec *transport.Recording, args ...string) (string, int,
 }
 
 func TestLearn(t *testing.T) {
-	rec := readRecording(t, "../../../test/devices/hid/apc-bk650m2-ch.rec")
+	rec := bench.ReadRecording(t, "../../../test/devices/hid/apc-bk650m2-ch.rec")
 	rec.Info.Serial = "9B20SECRET00"
 	rec.Strings[3] = "9B20SECRET00"
 	rec.Inputs = [][]byte{{0x16, 0x0e, 0, 0, 0}, {0x16, 0x0e, 0, 0, 0}, {0x0c, 0x64}}
@@ -63,7 +49,7 @@ func TestLearn(t *testing.T) {
 			t.Errorf("%s has the serial number", ending)
 		}
 	}
-	again := readRecording(t, name+".rec")
+	again := bench.ReadRecording(t, name+".rec")
 	if len(again.Descriptor) != 743 || len(again.Features) != 42 || again.Strings[4] != "PbAc" || len(again.Inputs) != 2 {
 		t.Errorf("the recording has %d bytes of descriptor, %d features, chemistry %q, %d inputs; want 743, 42, PbAc, 2",
 			len(again.Descriptor), len(again.Features), again.Strings[4], len(again.Inputs))
@@ -100,8 +86,8 @@ func TestLearnFromARecording(t *testing.T) {
 	if out, code, _ := learn(t, &transport.Recording{}, "-r", file); code != 0 {
 		t.Fatalf("nut learn -r ended with %d: %s", code, out)
 	}
-	want := readRecording(t, file)
-	if got := readRecording(t, "051d-0002.rec"); string(got.Descriptor) != string(want.Descriptor) || len(got.Features) < 10 {
+	want := bench.ReadRecording(t, file)
+	if got := bench.ReadRecording(t, "051d-0002.rec"); string(got.Descriptor) != string(want.Descriptor) || len(got.Features) < 10 {
 		t.Errorf("the recording of a recording has %d bytes of descriptor and %d reports; want %d and more than 10", len(got.Descriptor), len(got.Features), len(want.Descriptor))
 	}
 	if out, code, _ := learn(t, &transport.Recording{}, "-r", "none.rec"); code != 1 || !strings.Contains(out, "none.rec: no such file") {
@@ -110,13 +96,13 @@ func TestLearnFromARecording(t *testing.T) {
 }
 
 func TestLearnKeepsTheSerialNumberIfAsked(t *testing.T) {
-	rec := readRecording(t, "../../../test/devices/hid/apc-bk650m2-ch.rec")
+	rec := bench.ReadRecording(t, "../../../test/devices/hid/apc-bk650m2-ch.rec")
 	rec.Info.Serial = "KEEPME"
 	name := filepath.Join(t.TempDir(), "ups")
 	if out, code, _ := learn(t, rec, "-s", "-t", "0", "-o", name); code != 0 {
 		t.Fatalf("nut learn ended with %d: %s", code, out)
 	}
-	if got := readRecording(t, name+".rec").Info.Serial; got != "KEEPME" {
+	if got := bench.ReadRecording(t, name+".rec").Info.Serial; got != "KEEPME" {
 		t.Errorf("serial = %q; want KEEPME", got)
 	}
 }
@@ -127,7 +113,7 @@ func TestLearnKeepsFiles(t *testing.T) {
 	if err := os.WriteFile(name+".def", []byte("mended"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	rec := readRecording(t, "../../../test/devices/hid/apc-backups-cs-500.rec")
+	rec := bench.ReadRecording(t, "../../../test/devices/hid/apc-backups-cs-500.rec")
 	if out, code, _ := learn(t, rec, "-t", "0", "-o", name); code != 0 {
 		t.Fatalf("nut learn ended with %d: %s", code, out)
 	}
@@ -168,7 +154,7 @@ func TestStarterTablesWork(t *testing.T) {
 	lib := subdriver.Load("hid", subdriver.Embedded())
 	recs := map[string]*transport.Recording{}
 	for _, name := range []string{"apc-bk650m2-ch", "apc-backups-cs-500"} {
-		recs[name] = readRecording(t, "../../../test/devices/hid/"+name+".rec")
+		recs[name] = bench.ReadRecording(t, "../../../test/devices/hid/"+name+".rec")
 	}
 	files, err := filepath.Glob("../../../test/devices/hid/*.model")
 	if err != nil || len(files) == 0 {

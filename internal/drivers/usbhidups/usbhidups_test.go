@@ -3,7 +3,6 @@ package usbhidups_test
 import (
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,20 +12,12 @@ import (
 	"gonut/internal/driver"
 	"gonut/internal/drivers/usbhidups"
 	transport "gonut/internal/transport/hid"
+	"gonut/test/devices/bench"
 )
 
 func recording(t *testing.T, name string) *transport.Recording {
 	t.Helper()
-	f, err := os.Open(filepath.Join("../../../test/devices/hid", name+".rec"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	rec, err := transport.ReadRecording(name, f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rec
+	return bench.ReadRecording(t, filepath.Join("../../../test/devices/hid", name+".rec"))
 }
 
 // The expected values are what C's upsc printed for the same devices. Of the first

@@ -2,7 +2,6 @@ package hid_test
 
 import (
 	"cmp"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"gonut/internal/hid"
 	transport "gonut/internal/transport/hid"
+	"gonut/test/devices/bench"
 )
 
 // The descriptor of a real device, told field by field as Windows does, has to come
@@ -20,16 +20,7 @@ func TestEncodeDescriptorOfRealDevices(t *testing.T) {
 		t.Fatalf("no recordings: %v", err)
 	}
 	for _, name := range files {
-		f, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rec, err := transport.ReadRecording(name, f)
-		f.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := fieldsOf(t, rec.Descriptor)
+		want := fieldsOf(t, bench.ReadRecording(t, name).Descriptor)
 		var told []transport.Field
 		for _, f := range want {
 			told = append(told, tell(f))

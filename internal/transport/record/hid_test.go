@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,19 +11,12 @@ import (
 
 	"gonut/internal/transport/hid"
 	"gonut/internal/transport/record"
+	"gonut/test/devices/bench"
 )
 
 func ups(t *testing.T) *hid.Recording {
 	t.Helper()
-	f, err := os.Open("../../../test/devices/hid/apc-bk650m2-ch.rec")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	rec, err := hid.ReadRecording(f.Name(), f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rec := bench.ReadRecording(t, "../../../test/devices/hid/apc-bk650m2-ch.rec")
 	rec.Info.Serial = "4B1234P56789"
 	rec.Strings[3] = "4B1234P56789"
 	return rec

@@ -39,6 +39,21 @@ func ReadModel(t testing.TB, path string, lib *subdriver.Library) *model.Model {
 	return m
 }
 
+// ReadRecording reads a recording of a HID device from a file.
+func ReadRecording(t testing.TB, path string) *transport.Recording {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rec, err := transport.ReadRecording(path, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rec
+}
+
 // A Device is the other end of a connection, which a test holds.
 type Device interface {
 	// Writes returns the reports that were written since the last call.
