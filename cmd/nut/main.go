@@ -41,7 +41,7 @@ func run(ctx context.Context, e program.Env) error {
 		name = strings.TrimSuffix(filepath.Base(e.Args[0]), ".exe")
 	}
 	if p, ok := find(name); ok {
-		beSparing(name, e.Getenv)
+		limitProcessors(name, e.Getenv)
 		// A process that runs itself again would else be known by the file's name.
 		daemon.NameProcess(name)
 		e.Args = slices.Concat([]string{name}, e.Args[1:])
@@ -55,16 +55,15 @@ func run(ctx context.Context, e program.Env) error {
 	if !ok {
 		return program.Exitf(2, "nut: no program %q; nut alone lists them%s", e.Args[1], suggestion(e.Args[1]))
 	}
-	beSparing(p.Name, e.Getenv)
+	limitProcessors(p.Name, e.Getenv)
 	e.Args = e.Args[1:]
 	return p.Run(ctx, e)
 }
 
-// beSparing keeps a program from waking processors without need. All but upsd wait for
-// a device, a server or a timer: more than one processor at a time, which the user
-// may still want, would only wake the other up whenever something happens.
-func beSparing(name string, getenv func(string) string) {
-	daemon.RelaxTimers()
+// limitProcessors keeps a program on one processor at a time, unless the user wants
+// it otherwise. All but upsd wait for a device, a server or a timer: more processors
+// would only wake each other up whenever something happens.
+func limitProcessors(name string, getenv func(string) string) {
 	if name != "upsd" && getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
 	}

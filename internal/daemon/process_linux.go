@@ -78,7 +78,8 @@ const timerSlack = "1000000"
 // RelaxTimers lets the kernel wake the threads of this process, and of those it
 // starts, a little late and together. The runtime has a thread that looks after the
 // others; each timer of ours wakes it as well, and until the timer's own thread is
-// awake it looks again every 20 µs. Without the right to do so (CAP_SYS_NICE) nothing changes.
+// awake it looks again every 20 µs. Without the right to do so (CAP_SYS_NICE) nothing
+// changes.
 func RelaxTimers() {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {

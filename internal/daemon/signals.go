@@ -23,8 +23,10 @@ func (e *SignalError) Error() string { return fmt.Sprintf("stopped by signal: %s
 // ListenSignals returns a context that TERM, INT or QUIT ends (its cause is then a
 // *SignalError) and the channels of the other signals, and ignores PIPE. The caller
 // must call stop at the end, which gives the signals back. Systems without a signal
-// have a channel that never receives.
+// have a channel that never receives. Who listens will stay, so timers are relaxed;
+// that wants the privileges which Become gives up.
 func ListenSignals(ctx context.Context) (stopped context.Context, s *Signals, stop func()) {
+	RelaxTimers()
 	ctx, cancel := context.WithCancelCause(ctx)
 	ends, orders := signalSet()
 	end := make(chan os.Signal, 1)

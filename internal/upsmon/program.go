@@ -121,6 +121,7 @@ func (p *process) split(ctx context.Context, c conf.UPSMon, bg *daemon.Backgroun
 	if err != nil {
 		return err
 	}
+	daemon.RelaxTimers() // here, for the child inherits what it may not do itself
 	cmd, conn, err := spawn(account, p.file, bg != nil)
 	if err != nil {
 		return err
