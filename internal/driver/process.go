@@ -222,15 +222,15 @@ func (p *process) replaceSibling(ctx context.Context, limit time.Duration) error
 	if asked {
 		patience = limit
 	}
-	if p.waitGone(ctx, patience) {
+	if p.waitGone(ctx, pid, patience) {
 		return nil
 	}
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		if err := p.signalSibling(sig); err != nil {
+		if err := p.signalProcess(pid, sig); err != nil {
 			return nil // it is gone, or it is not a driver
 		}
 		p.log.Warn("another driver serves this ups; it was sent a signal", "pid", pid, "signal", sig)
-		if p.waitGone(ctx, limit) {
+		if p.waitGone(ctx, pid, limit) {
 			return nil
 		}
 	}
@@ -270,11 +270,12 @@ func (p *process) waitUnserved(ctx context.Context) bool {
 	}
 }
 
-// waitGone waits until the process of the PID file has ended.
-func (p *process) waitGone(ctx context.Context, limit time.Duration) bool {
+// waitGone waits until a driver's process has ended. It may have removed its PID file
+// long before, and serves its socket and holds its device until then.
+func (p *process) waitGone(ctx context.Context, pid int, limit time.Duration) bool {
 	deadline := time.Now().Add(limit)
 	for {
-		if err := p.signalSibling(0); err != nil {
+		if err := p.signalProcess(pid, 0); err != nil {
 			return true
 		}
 		if !time.Now().Before(deadline) {

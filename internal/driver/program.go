@@ -389,13 +389,23 @@ func (p *process) order(ctx context.Context) error {
 	return nil
 }
 
+// signalSibling signals the driver that the user names by its number, or that of the
+// PID file.
 func (p *process) signalSibling(sig syscall.Signal) error {
-	names := append([]string{p.driver.Name, "nut", filepath.Base(os.Args[0])}, p.driver.Aliases...)
-	if p.signalPID != 0 {
-		return daemon.SignalPID(p.signalPID, sig, names, p.env.Getenv)
+	pid := p.signalPID
+	if pid == 0 {
+		var err error
+		if pid, err = daemon.ReadPID(p.pidFile); err != nil {
+			return err
+		}
 	}
-	_, err := daemon.SignalFile([]string{p.pidFile}, sig, names, p.env.Getenv)
-	return err
+	return p.signalProcess(pid, sig)
+}
+
+// signalProcess signals a process if it is a driver of this name.
+func (p *process) signalProcess(pid int, sig syscall.Signal) error {
+	names := append([]string{p.driver.Name, "nut", filepath.Base(os.Args[0])}, p.driver.Aliases...)
+	return daemon.SignalPID(pid, sig, names, p.env.Getenv)
 }
 
 // ask makes one request of the running driver of the same name.
