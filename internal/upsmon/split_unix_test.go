@@ -5,12 +5,17 @@ package upsmon
 import (
 	"context"
 	"io"
+	"net"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"gonut/internal/daemon"
 )
 
 // Neither checking nor clearing nor writing the flag waits for the other end of a pipe
@@ -98,5 +103,51 @@ func TestChildWaitsForTheCommand(t *testing.T) {
 		}
 		<-ended
 		link.close()
+	}
+}
+
+// The service manager hears of the loop twice within its time, whether polls are
+// frequent or rare.
+func TestWatchdogIsFed(t *testing.T) {
+	const interval = 20 * time.Second
+	for _, tt := range []struct{ name, pollFreq string }{
+		{"rare polls", "POLLFREQ 300\nPOLLFREQALERT 300\nDEADTIME 900\n"},
+		{"polls just before the turn", "POLLFREQ 6\n"},
+		{"a poll every second", "POLLFREQ 1\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "manager")
+			manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			fed := make(chan int)
+			go func() {
+				n := 0
+				for b := make([]byte, 256); ; {
+					got, err := manager.Read(b)
+					if err != nil {
+						fed <- n
+						return
+					}
+					if string(b[:got]) == "WATCHDOG=1\n" {
+						n++
+					}
+				}
+			}()
+			service := daemon.NewServiceNotifier(func(name string) string {
+				return map[string]string{"NOTIFY_SOCKET": path, "WATCHDOG_USEC": strconv.FormatInt(interval.Microseconds(), 10)}[name]
+			})
+			inWorld(t, func(w *world) {
+				w.serve("server", newDriver("ups", "OL"))
+				w.startWith("host", primary+tt.pollFreq, Deps{Service: service})
+				time.Sleep(10 * time.Minute)
+			})
+			manager.SetReadDeadline(time.Now())
+			want := int(10 * time.Minute / (interval / 2))
+			if n := <-fed; n < want || n > 4*want {
+				t.Errorf("fed %d times in ten minutes; want %d to %d", n, want, 4*want)
+			}
+		})
 	}
 }

@@ -161,6 +161,7 @@ type loop struct {
 	loading bool // the configuration is being read
 	again   bool // and has to be read once more after that
 	every   time.Duration
+	beatAt  time.Time
 	orphan  bool      // the privileged part has ended
 	goodbye bool      // log out from servers at the end
 	asleep  bool      // the system sleeps, and said so
@@ -182,8 +183,6 @@ func (l *loop) run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	watch := newClockWatch(time.Now())
-	pulse := time.NewTicker(l.pulse())
-	defer pulse.Stop()
 	sleep, stopSleep := l.watchSleep()
 	defer stopSleep()
 	parentGone, stopped := l.deps.ParentGone, ctx.Done()
@@ -213,13 +212,12 @@ func (l *loop) run(ctx context.Context) error {
 			l.shutdownDone(err)
 		case c := <-l.loaded:
 			l.reloaded(c)
-		case <-pulse.C:
-			l.deps.Service.Watchdog()
-			l.wakeUp()
 		}
-		if by, set := watch.look(time.Now()); by != 0 && !l.asleep {
+		now := time.Now()
+		if by, set := watch.look(now); by != 0 && !l.asleep {
 			l.step(monitor.ClockJump{By: by, Set: set})
 		}
+		l.beat(now)
 	}
 	l.deps.Service.Stopping("")
 	if l.exit.Code != 0 {
@@ -228,20 +226,37 @@ func (l *loop) run(ctx context.Context) error {
 	return nil
 }
 
+// turnAtLeast is how often the loop turns if nobody wants anything of it. It is more
+// than the default POLLFREQ: a poll is a turn, and no timer wakes the processor beside
+// it.
+const turnAtLeast = 6 * time.Second
+
 // pulse is how often the loop turns at least: for the watchdog of the service
 // manager, and to see that the clock was set.
 func (l *loop) pulse() time.Duration {
 	if w := l.deps.Service.WatchdogInterval(); w > 0 {
-		return min(w/2, 5*time.Second)
+		return min(w/3, turnAtLeast)
 	}
-	return 5 * time.Second
+	return turnAtLeast
 }
 
-// schedule sets the timer to the Monitor's next deadline.
+// beat does what is due now and again, however often the loop turns: at most one and a
+// half pulses lie between two.
+func (l *loop) beat(now time.Time) {
+	if now.Sub(l.beatAt) < l.pulse()/2 {
+		return
+	}
+	l.beatAt = now
+	l.deps.Service.Watchdog()
+	l.wakeUp()
+}
+
+// schedule sets the timer to the Monitor's next deadline, or to the next turn that
+// there has to be.
 func (l *loop) schedule(timer *time.Timer) {
-	d := time.Hour
+	d := l.pulse()
 	if t := l.m.Deadline(); !t.IsZero() {
-		d = max(time.Until(t), 0)
+		d = min(d, max(time.Until(t), 0))
 	}
 	timer.Reset(d)
 }
