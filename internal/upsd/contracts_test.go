@@ -1,7 +1,6 @@
 package upsd
 
 import (
-	"context"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -352,6 +351,26 @@ type farConn struct {
 
 func (c farConn) RemoteAddr() net.Addr { return c.addr }
 
+// far lets the server listen to other hosts and returns how they dial it: one for each
+// client, the last for all that follow.
+func (w *world) far(hosts ...string) (dial func() *client) {
+	w.t.Helper()
+	const address = "192.0.2.254:3493"
+	inner, err := w.net.Listen(w.ctx, "tcp", address)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.wg.Go(func() { w.server.Serve(w.ctx, &farListener{inner, hosts}) })
+	return func() *client {
+		w.t.Helper()
+		c, err := w.net.Dial(w.ctx, "tcp", address)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return w.client(c)
+	}
+}
+
 // A host that has enough connections gets no more; others do, and so does it when
 // one of them ends.
 func TestLimitPerHost(t *testing.T) {
@@ -360,22 +379,8 @@ func TestLimitPerHost(t *testing.T) {
 		c.MaxConnPerHost = 3
 		w := newWorld(t, c)
 		defer w.end()
-		inner, err := w.net.Listen(w.ctx, "tcp", "127.0.0.1:4000")
-		if err != nil {
-			t.Fatal(err)
-		}
 		// The networks of IPv6 count as one host.
-		l := &farListener{inner, []string{"2001:db8::1", "2001:db8::2", "2001:db8::3:4:5", "2001:db8::6", "192.0.2.1", "2001:db8:0:1::1", "2001:db8::7"}}
-		ctx, cancel := context.WithCancel(w.ctx)
-		defer cancel()
-		w.wg.Go(func() { w.server.Serve(ctx, l) })
-		dial := func() *client {
-			c, err := w.net.Dial(w.ctx, "tcp", "127.0.0.1:4000")
-			if err != nil {
-				t.Fatal(err)
-			}
-			return w.client(c)
-		}
+		dial := w.far("2001:db8::1", "2001:db8::2", "2001:db8::3:4:5", "2001:db8::6", "192.0.2.1", "2001:db8:0:1::1", "2001:db8::7")
 		var first *client
 		for range 3 {
 			first = dial()

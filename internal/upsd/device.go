@@ -31,7 +31,9 @@ type device struct {
 
 	mu      sync.Mutex            // guards what follows
 	clients map[*session]struct{} // logged in
-	conn    net.Conn              // to the driver; nil if there is none
+	lost    []lostLogin
+	fsdAt   time.Time // when the latch was set
+	conn    net.Conn  // to the driver; nil if there is none
 
 	sending sync.Mutex // serialises writes to the driver; not mu, for a driver may take its time
 
@@ -98,6 +100,7 @@ func (d *device) login(s *session) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.clients[s] = struct{}{}
+	d.found(s.address(), s.user)
 }
 
 func (d *device) logout(s *session) {
@@ -106,10 +109,11 @@ func (d *device) logout(s *session) {
 	delete(d.clients, s)
 }
 
-func (d *device) logins() int {
+// fsdSince returns when the latch was set, zero if it is not.
+func (d *device) fsdSince() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.clients)
+	return d.fsdAt
 }
 
 // loggedIn returns the sessions that are logged in, those that began last first.

@@ -1,6 +1,8 @@
 package upsd
 
 import (
+	"time"
+
 	"gonut/internal/netproto"
 	"gonut/internal/program"
 	"gonut/internal/ups"
@@ -55,7 +57,7 @@ func (s *session) getNumLogins(r request, out []byte) ([]byte, netproto.Error) {
 		return nil, err
 	}
 	out = appendWords(out, "NUMLOGINS", r.Bytes(2))
-	return append(appendInt(out, d.logins()), '\n'), ""
+	return append(appendInt(out, d.logins(time.Now())), '\n'), ""
 }
 
 func (s *session) getUPSDesc(r request, out []byte) ([]byte, netproto.Error) {

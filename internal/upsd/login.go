@@ -165,6 +165,8 @@ func (s *session) logOut(r request, out []byte) ([]byte, netproto.Error) {
 	}
 	if s.login != nil {
 		s.server.log.Info("logged out", "client", s, "user", s.user, "ups", s.login.name, "tls", s.tls)
+		s.login.logout(s)
+		s.login = nil
 	}
 	s.wants = wantClose
 	return appendLine(out, netproto.Goodbye), ""

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"gonut/internal/netproto"
 	"gonut/internal/ups"
@@ -399,6 +400,9 @@ func (d *device) setFSD() {
 	if d.fsd.Swap(true) {
 		return
 	}
+	d.mu.Lock()
+	d.fsdAt = time.Now()
+	d.mu.Unlock()
 	v, ok := d.state.Variable(ups.StatusName)
 	if !ok {
 		return

@@ -338,6 +338,10 @@ func (s *session) serve(ctx context.Context) error {
 func (s *session) end() {
 	if s.login != nil {
 		s.login.logout(s)
+		if l, ok := s.lost(time.Now()); ok {
+			s.login.miss(l)
+			s.server.log.Info("lost a client that was logged in; its host is waited for", "client", s, "user", s.user, "ups", s.login.name, "until", l.until.Format(time.TimeOnly))
+		}
 	}
 	s.stream.Close()
 	s.endFeed()

@@ -163,7 +163,6 @@ type loop struct {
 	every   time.Duration
 	beatAt  time.Time
 	orphan  bool      // the privileged part has ended
-	goodbye bool      // log out from servers at the end
 	asleep  bool      // the system sleeps, and said so
 	since   time.Time // when it said so
 	exit    *monitor.Exit
@@ -404,7 +403,6 @@ func (l *loop) do(a monitor.Action) {
 		l.shutDown(a)
 	case monitor.Exit:
 		l.exit = &a
-		l.goodbye = !l.asked
 	}
 }
 
@@ -487,10 +485,11 @@ func (l *loop) shutdownDone(err error) {
 	}
 }
 
-// end waits for what the loop started.
+// end waits for what the loop started. It says goodbye to the servers, in a shutdown
+// too: a host that only hangs up may be taken for one that was lost.
 func (l *loop) end() {
 	cause := error(errDrop)
-	if l.goodbye {
+	if l.exit != nil {
 		cause = errLogout
 	}
 	for _, p := range l.pollers {

@@ -34,14 +34,16 @@ func (m *Monitor) fsdSet(u *unit, ev FSDSet) {
 	}
 }
 
-// logins takes in how many hosts are still logged in.
+// logins takes in how many hosts are still logged in. Those that were when a server
+// answered last still are if it does not answer now.
 func (m *Monitor) logins(u *unit, ev Logins) {
 	if m.phase != Telling {
 		return
 	}
-	u.round, u.loginsSeen = m.round, ev.N
-	if ev.Err != "" {
-		u.loginsSeen = 0
+	u.round = m.round
+	if ev.Err == "" {
+		u.loginsSeen = ev.N
+	} else {
 		m.logf(LevelDebug, u.conf.System, "", "number of logins of UPS [%s]: %s", u.conf.System, ev.Err)
 	}
 }
