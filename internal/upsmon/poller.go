@@ -49,6 +49,8 @@ type poller struct {
 	loop    *loop
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
+	talk    context.Context // of requests: whoever logs out lets the one under way end, for logoutWait at most
+	silence context.CancelFunc
 
 	mu     sync.Mutex // guards the next two
 	orders orders
@@ -80,6 +82,14 @@ type orders struct {
 func newPoller(mc conf.Monitor, l *loop) *poller {
 	p := &poller{conf: mc, loop: l, log: l.log.With("ups", mc.System), wake: make(chan struct{}, 1), connected: make(chan struct{}, 1)}
 	p.ctx, p.cancel = context.WithCancelCause(l.inner)
+	p.talk, p.silence = context.WithCancel(context.WithoutCancel(p.ctx))
+	context.AfterFunc(p.ctx, func() {
+		if errors.Is(context.Cause(p.ctx), errLogout) {
+			time.AfterFunc(logoutWait, p.silence)
+		} else {
+			p.silence()
+		}
+	})
 	p.system, p.badName = netproto.ParseSystem(mc.System)
 	p.orders.every = l.every
 	return p
@@ -131,6 +141,7 @@ func (p *poller) run() {
 	if !p.loop.deps.PollOnly {
 		p.loop.wg.Go(p.listen)
 	}
+	defer p.silence()
 	defer p.hangUp()
 	p.poll()
 	last := time.Now()
@@ -194,7 +205,7 @@ func (p *poller) poll() {
 			return
 		}
 	} else if p.wantsLogin() && !time.Now().Before(p.retryAt) {
-		p.login(p.ctx)
+		p.login(p.talk)
 	}
 	st, err := p.read()
 	if err != nil {
@@ -265,7 +276,7 @@ func (p *poller) reason(err error) string {
 func (p *poller) read() (monitor.Status, error) {
 	st := monitor.Status{UPS: p.conf.System}
 	var err error
-	if st.Status, err = p.client.Get(p.ctx, p.system.UPS, ups.StatusName); err != nil {
+	if st.Status, err = p.client.Get(p.talk, p.system.UPS, ups.StatusName); err != nil {
 		return st, err
 	}
 	if strings.TrimSpace(st.Status) == "" {
@@ -286,7 +297,7 @@ func (p *poller) read() (monitor.Status, error) {
 
 // optional gets a variable that a device need not have; empty if it cannot be had.
 func (p *poller) optional(name string) string {
-	v, err := p.client.Get(p.ctx, p.system.UPS, name)
+	v, err := p.client.Get(p.talk, p.system.UPS, name)
 	if err != nil {
 		return ""
 	}
@@ -380,16 +391,16 @@ func (p *poller) setFSD() error {
 		return err
 	}
 	if p.wantsLogin() {
-		p.login(p.ctx)
+		p.login(p.talk)
 	}
-	return p.client.FSD(p.ctx, p.system.UPS)
+	return p.client.FSD(p.talk, p.system.UPS)
 }
 
 func (p *poller) numLogins() (int, error) {
 	if p.client == nil || p.client.Err() != nil {
 		return 0, errNotConnected
 	}
-	return p.client.NumLogins(p.ctx, p.system.UPS)
+	return p.client.NumLogins(p.talk, p.system.UPS)
 }
 
 // ready makes sure that there is a connection.

@@ -332,6 +332,22 @@ func (w *world) wantLogins(want int, when string) {
 	}
 }
 
+// A secondary that goes down of its own accord says so: the primary need not wait for
+// it as for a host that was lost.
+func TestGoodbyeInAShutdown(t *testing.T) {
+	inWorld(t, func(w *world) {
+		u := newDriver("ups", "OL")
+		w.serve("server", u)
+		h := w.start("host", secondary)
+		time.Sleep(time.Minute)
+		w.wantLogins(1, "on line")
+		u.status("OB LB")
+		<-h.finished
+		synctest.Wait()
+		w.wantLogins(0, "after the shutdown")
+	})
+}
+
 // While SHUTDOWNCMD is at work upsmon lives, without its logins, and answers. If it
 // fails, everybody is told.
 func TestSlowShutdownThatFails(t *testing.T) {
