@@ -52,15 +52,15 @@ func newSource(name string, r io.Reader) *source {
 }
 
 // next returns the next usable record. Broken ones become problems, as do bytes
-// that C's lexer drops as well.
+// that C's lexer drops as well. A quote that is open at the end of the file ends
+// there, as in C: the last line may be the SHUTDOWNCMD.
 func (s *source) next() (line, bool) {
 	for s.scan.Scan() {
 		l := line{source: s, no: s.scan.Line(), words: s.scan.Words()}
 		quote := s.scan.QuoteLine()
 		switch err := s.scan.Problem(); {
 		case errors.Is(err, words.ErrUnclosedQuote):
-			s.warn(quote, "the quote that opens here is never closed; the rest of the file is ignored")
-			continue
+			s.warn(quote, "the quote that opens here is never closed; all that follows in the file is part of that word")
 		case err != nil && quote != l.no:
 			s.warn(l.no, "%v; the word begins on line %d; the line is ignored", err, quote)
 			continue
@@ -68,7 +68,7 @@ func (s *source) next() (line, bool) {
 			s.warn(l.no, "%v; the line is ignored", err)
 			continue
 		}
-		if s.scan.Spans() {
+		if s.scan.Spans() && s.scan.Problem() == nil {
 			s.warn(quote, "the quoted text that opens here continues on the next line, without a blank in between; is a '\"' missing?")
 		}
 		if n := s.scan.Dropped(); n > 0 {

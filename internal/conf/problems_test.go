@@ -39,10 +39,9 @@ var badLines = []struct {
 	{"ups.conf", "[a]\ndriver = x\nport = auto\ndesc\\\n = \"no # here\"\n", []string{
 		`4: unbalanced word: '#' inside quotes needs a '\' before it; the word begins on line 5; the line is ignored`}},
 	{"ups.conf", "[a]\ndriver = x\nport = auto\ndesc = \"Server room\n[b]\ndriver = y\n", []string{
-		`4: the quote that opens here is never closed; the rest of the file is ignored`}},
+		`4: the quote that opens here is never closed; all that follows in the file is part of that word`}},
 	{"ups.conf", "[a]\ndriver = x\nport\\\n = \"auto\n[b]\ndriver = y\n", []string{
-		`4: the quote that opens here is never closed; the rest of the file is ignored`,
-		`1: section [a] has no line port = …; upsd will not serve it`}},
+		`4: the quote that opens here is never closed; all that follows in the file is part of that word`}},
 	{"ups.conf", "[a]\nport = auto\ndriver = \"x\n[b]\ndesc = \"y\"\n", []string{
 		`3: the quoted text that opens here continues on the next line, without a blank in between; is a '"' missing?`,
 		`3: ignored after driver: "y\""; text with blanks or '=' needs quotes`}},
@@ -60,7 +59,10 @@ var badLines = []struct {
 	{"upsmon.conf", "NOTIFYCMD" + strings.Repeat(" x", 32) + "\n", []string{
 		`1: the end is cut off: a word has at most 512 bytes and a line at most 32 words`}},
 	{"upsd.conf", "MAXAGE 1\nMAXAGE \"\n", []string{
-		`2: the quote that opens here is never closed; the rest of the file is ignored`}},
+		`2: the quote that opens here is never closed; all that follows in the file is part of that word`,
+		`2: MAXAGE wants a number and not ""; the line is ignored`}},
+	{"upsmon.conf", "SHUTDOWNCMD \"/sbin/shutdown -h +0\n", []string{
+		`1: the quote that opens here is never closed; all that follows in the file is part of that word`}},
 
 	// ups.conf
 	{"ups.conf", "maxretries = 3\n", []string{

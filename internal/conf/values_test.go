@@ -167,6 +167,17 @@ func TestLastLineWithoutLineFeed(t *testing.T) {
 	}
 }
 
+// A closing quote that is missing in the last line costs nothing, as in C: a host must
+// not be left without its SHUTDOWNCMD.
+func TestLastQuoteIsClosedByTheEnd(t *testing.T) {
+	for _, end := range []string{"", "\n", "\n\n"} {
+		c := lenient(t, ParseUPSMon, "SHUTDOWNCMD \"/sbin/shutdown -h +0"+end)
+		same(t, "SHUTDOWNCMD", c.ShutdownCmd, []string{"/sbin/shutdown -h +0"})
+		c = lenient(t, ParseUPSMon, "MONITOR ups@h 1 user pass \"primary"+end)
+		same(t, "MONITOR", c.Monitors, []Monitor{{System: "ups@h", PowerValue: 1, User: "user", Password: "pass", Primary: true, Line: 1}})
+	}
+}
+
 func TestUPSD(t *testing.T) {
 	same(t, "defaults", good(t, ParseUPSD, "# nothing\n"), UPSD{
 		MaxAge: 15 * time.Second, TrackingDelay: time.Hour, DebugMin: -1,
