@@ -102,6 +102,34 @@ func TestStrftime(t *testing.T) {
 	}
 }
 
+// What glibc writes for flags, widths and the letters E and O, which strftime(3)
+// promises to those who write a format.
+func TestStrftimeWithFlags(t *testing.T) {
+	at := time.Unix(1330936025, 0).UTC()
+	for format, want := range map[string]string{
+		"%-d.%-m.%Y %-H:%M":            "5.3.2012 8:27",
+		"%_d %_H %_j":                  " 5  8  65",
+		"%0e %0k %-l":                  "05 08 8",
+		"%10Y %3d %_5m %-5d %05e":      "0000002012 005     3     5 00005",
+		"%^a %^B %#b %#p %#Z %^h":      "MON MARCH MAR am utc MAR",
+		"%10a|%010a|%-10a|%^10P":       "       Mon|0000000Mon|       Mon|        am",
+		"%12F|%020c|%_9R":              "  2012-03-05|Mon Mar  5 08:27:05 2012|    08:27",
+		"%6z|%_6z|%5t|%3%":             "     +000000|     +     0|    \t|  %",
+		"%12s|%012s|%-s":               "  1330936025|001330936025|1330936025",
+		"%_^10B|%^_10B":                "     MARCH|     MARCH",
+		"%5":                           "   %5",
+		"%-":                           "%-",
+		"%^E":                          "%^E",
+		"%Ed %OY %Oe %Ey":              "%Ed %OY  5 12",
+		"%+d %:z":                      "%+d %:z",
+		"%99999999999999999999999999d": strings.Repeat("0", maxTimeWidth-1) + "5",
+	} {
+		if got := strftime(at, format); got != want {
+			t.Errorf("strftime(%q) = %q; want %q", format, got, want)
+		}
+	}
+}
+
 func TestUPSLogCommandLine(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "log")
 	for _, tt := range []struct {

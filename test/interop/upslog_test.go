@@ -21,6 +21,7 @@ func TestUPSLogWritesWhatCWrites(t *testing.T) {
 		"", "%%|%HOST%|%HOSTX%|%host%", "%UPSHOST%|%UPSHOSTNAME%", "%VAR ups.mfr%|%VARX ups.mfr%|%var ups.mfr%",
 		"%VAR%|%VAR nodot%|%VAR no.such%|%VAR  ups.mfr%|%VAR ups.mfr %|%VAR ups.mfr extra%", "a %foo% b", "a %foo b", "x%",
 		"%TIME @Y-@m@%", "%TIME  @Y  @m%", "%%%HOST%%", "% HOST%", "%H%|%HOS%", "%VAR ups.mfr% %bad", "%TIME @a@A@b@B@C@d@D@e@F@g@G@h@j@u@U@V@w@W@x@y@Z%",
+		"%TIME @-d.@-m.@Y|@_d|@^a@^10B|@#Z|@10Y|@Oy|@Ed|@5%", "%TIME @5%",
 		"%VAR ups.model%", "%VAR ups.serial%|%VAR ups.status%", strings.Repeat("%VAR ups.mfr%", 100),
 	} {
 		theirs, ours := oneLogLine(h, false, ups, format), oneLogLine(h, true, ups, format)
