@@ -202,6 +202,9 @@ var badLines = []struct {
 	{"upsd.users", "[a]\npassword = p\nupsmon prmary\nupsmon\nupsmon = master\n", []string{
 		`3: upsmon is primary or secondary and not "prmary"; did you mean primary?; it grants nothing`,
 		`4: upsmon has no value; the line is ignored`}},
+	{"upsd.users", "[a]\npassword = p\nupsmon secondary primary\nupsmon = secondary prmary\n", []string{
+		`3: ignored after upsmon: "primary"; text with blanks or '=' needs quotes`,
+		`4: upsmon is primary or secondary and not "prmary"; did you mean primary?; it grants nothing`}},
 
 	// upsmon.conf
 	{"upsmon.conf", "MONITR a@b 1 u p primary\nPOLFREQ 5\nMonitor a@b 1 u p primary\n", []string{

@@ -75,9 +75,13 @@ func (l line) grant(u *User) {
 		name, values = before, append([]string{after}, values...)
 	} else if len(values) > 0 && values[0] == "=" {
 		values = values[1:]
-	} else if !strings.EqualFold(name, "upsmon") && len(values) > 0 {
-		l.warn("%s: write %s = …; the line is ignored", name, name)
-		return
+	} else if len(values) > 0 {
+		if !strings.EqualFold(name, "upsmon") {
+			l.warn("%s: write %s = …; the line is ignored", name, name)
+			return
+		}
+		l.surplus(2) // a second role would grant more than in C
+		values = values[:1]
 	}
 	set := grants()[strings.ToLower(name)]
 	if set == nil {

@@ -246,6 +246,8 @@ func TestUsers(t *testing.T) {
 	"password=x y"
 [Admin]
 	password = other
+"[a=b]"
+	password = p
 `), Users{
 		{Name: "admin", Password: "my=pass", HasPass: true, Actions: []string{"SET", "FSD"},
 			Instcmds: []string{"ALL", "test.battery.start", "beeper.off"}, Line: 2},
@@ -253,6 +255,7 @@ func TestUsers(t *testing.T) {
 		{Name: "sec", Password: "p", HasPass: true, Actions: []string{"LOGIN"}, Peers: []string{"root", "nut"}, Line: 11},
 		{Name: "my user", Password: "x y", HasPass: true, Line: 15},
 		{Name: "Admin", Password: "other", HasPass: true, Line: 17},
+		{Name: "a=b", Password: "p", HasPass: true, Line: 19},
 	})
 }
 

@@ -101,18 +101,20 @@ func appendVar(out, ups, name, value []byte) []byte {
 	return append(append(out, ' '), value...)
 }
 
+// getServerVar answers about the server itself, in small letters however it was
+// asked, as in C.
 func (s *session) getServerVar(r request, out []byte) ([]byte, netproto.Error) {
-	var text string
-	switch name := r.Bytes(3); {
-	case equalFold(name, "server.info"):
-		text = banner()
-	case equalFold(name, "server.version"):
-		text = program.Version()
+	var name, text string
+	switch asked := r.Bytes(3); {
+	case equalFold(asked, "server.info"):
+		name, text = "server.info", banner()
+	case equalFold(asked, "server.version"):
+		name, text = "server.version", program.Version()
 	default:
 		return nil, netproto.ErrVarNotSupported
 	}
-	out = appendWords(out, "VAR", r.Bytes(2), r.Bytes(3))
-	return append(netproto.AppendValue(out, text), '\n'), ""
+	out = append(appendWords(out, "VAR", r.Bytes(2)), name...)
+	return append(netproto.AppendValue(append(out, ' '), text), '\n'), ""
 }
 
 // variable finds the variable that words 2 and 3 of a request name. The data are

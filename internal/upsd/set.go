@@ -72,7 +72,8 @@ func inRanges(rs []ups.Range, n int) bool {
 }
 
 // instcmd checks in C's order and hands the command to the driver. A parameter
-// counts only if nothing follows it, as in C.
+// counts only if nothing follows it, and an empty one is none, as in C: a driver would
+// take it for the number 0.
 func (s *session) instcmd(r request, out []byte) ([]byte, netproto.Error) {
 	if r.Len() < 3 {
 		return nil, netproto.ErrInvalidArgument
@@ -94,7 +95,7 @@ func (s *session) instcmd(r request, out []byte) ([]byte, netproto.Error) {
 		return nil, netproto.ErrAccessDenied
 	}
 	req := drvsock.Request{Name: name}
-	if r.Len() == 4 {
+	if r.Len() == 4 && len(r.Bytes(3)) > 0 {
 		req.Value, req.HasValue = string(r.Bytes(3)), true
 	}
 	return s.forward(d, req, out, netproto.ErrInstcmdFailed)
