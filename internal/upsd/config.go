@@ -95,9 +95,8 @@ func LoadRest(main conf.UPSD, p conf.Paths, log *slog.Logger) (Config, error) {
 func Devices(c conf.UPSConf) []Device {
 	var ds []Device
 	for _, sec := range c.Sections {
-		d := Device{Name: sec.Name, Driver: sec.Get("driver"), Port: sec.Get("port"), Desc: sec.Get("desc")}
-		if d.Driver != "" && d.Port != "" {
-			ds = append(ds, d)
+		if sec.Complete() {
+			ds = append(ds, Device{Name: sec.Name, Driver: sec.Driver(), Port: sec.Port(), Desc: sec.Desc()})
 		}
 	}
 	return ds

@@ -43,6 +43,7 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		{"no descriptions", "upsd.conf", "DATAPATH /nowhere\n", "/nowhere/cmdvartab", ""},
 		{"cut hash", "upsd.users", "[a]\npassword = p\n[b]\npassword = $2a$10$abc\n", "upsd.users:3: the password of [b]: it looks like a hash", ""},
 		{"no such account", "upsd.users", "[a]\npeer = root no-such-account 0\n", "upsd.users:1: peer of [a]: this host has no account no-such-account", ""},
+		{"an empty port", "ups.conf", "[a]\ndriver = x\nport = \"\"\n", "", ""},
 		{"no device", "ups.conf", "[a]\ndriver = x\n", "no line port", "ups.conf names no device"},
 	} {
 		dir := t.TempDir()

@@ -1,6 +1,7 @@
 package upsd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,11 +69,14 @@ func OpenFront(ctx context.Context, s *Server, c conf.UPSD, family Family, liste
 	var open, waiting int
 	var refused []error
 	strict := false
-	for _, sp := range f.spots {
+	for _, sp := range slices.Clone(f.spots) {
 		err := f.try(ctx, sp)
 		switch {
 		case err == nil:
 			open++
+		case f.covered(sp):
+			log.Info("another LISTEN covers this address", "address", sp.Addr, "port", sp.Port)
+			f.spots = slices.DeleteFunc(f.spots, func(o *spot) bool { return o == sp })
 		case notYet(err):
 			waiting++
 			log.Error("cannot listen yet; trying again", "address", sp.Addr, "port", sp.Port, "error", err)
@@ -125,6 +129,42 @@ func (f *Front) choose(listen []conf.Listen) {
 			f.log.Warn("not listening: the command line asks for the other version of IP only", "address", l.Addr)
 		}
 	}
+	// Those that take in all addresses come first, for they cannot be had once a part
+	// of them is taken.
+	slices.SortStableFunc(f.spots, func(a, b *spot) int { return cmp.Compare(width(b.Addr), width(a.Addr)) })
+}
+
+// width orders addresses by how much they take in.
+func width(addr string) int {
+	ip, err := netip.ParseAddr(addr)
+	switch {
+	case addr == "*":
+		return 2
+	case err == nil && ip.IsUnspecified():
+		return 1
+	}
+	return 0
+}
+
+// covered reports whether a socket of ours takes already what comes to the spot, whose
+// own socket nobody can have then.
+func (f *Front) covered(sp *spot) bool {
+	ip, err := netip.ParseAddr(sp.Addr)
+	if err != nil {
+		return false
+	}
+	ip = ip.Unmap()
+	for _, a := range f.Addrs() {
+		t, ok := a.(*net.TCPAddr)
+		if !ok || fmt.Sprint(t.Port) != sp.Port {
+			continue
+		}
+		have := t.AddrPort().Addr().Unmap()
+		if have == ip || have.IsUnspecified() && have.Is4() == ip.Is4() {
+			return true
+		}
+	}
+	return false
 }
 
 // try opens the sockets of a spot: for "*" all versions of IP that there are, for a

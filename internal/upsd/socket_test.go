@@ -243,6 +243,12 @@ func TestListenRules(t *testing.T) {
 	}
 	defer taken.Close()
 	port := fmt.Sprint(taken.Addr().(*net.TCPAddr).Port)
+	passing, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	passing.Close()
+	free := fmt.Sprint(passing.Addr().(*net.TCPAddr).Port)
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -260,6 +266,9 @@ func TestListenRules(t *testing.T) {
 		{"taken, allowed", []conf.Listen{spot("127.0.0.1", port)}, true, 0, "upsd.conf:7: "},
 		{"taken loopback beside another", []conf.Listen{spot("127.0.0.1", port), spot("127.0.0.1", "0")}, false, 1, ""},
 		{"taken elsewhere", []conf.Listen{spot("*", port), spot("127.0.0.2", port), spot("127.0.0.1", "0")}, false, 0, "change LISTEN"},
+		{"a part and all", []conf.Listen{spot("127.0.0.2", free), spot("0.0.0.0", free), spot("127.0.0.1", free), spot("192.0.2.77", free)}, false, 1, ""},
+		{"a part and all of both", []conf.Listen{spot("127.0.0.2", free), spot("*", free)}, false, 1, ""},
+		{"the same twice", []conf.Listen{spot("127.0.0.2", free), spot("127.0.0.2", free)}, false, 1, ""},
 		{"not there yet", []conf.Listen{spot("192.0.2.77", "0"), spot("127.0.0.1", "0")}, false, 1, ""},
 		{"nothing there yet", []conf.Listen{spot("192.0.2.77", "0")}, false, 0, ""},
 		{"the other version beside", []conf.Listen{spot("::1", "0"), spot("127.0.0.1", "0")}, false, 1, ""},
