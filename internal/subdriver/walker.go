@@ -118,9 +118,31 @@ func NewWalker(t *Table, s Source, o Options) *Walker {
 		w.values[k] = v
 	}
 	for i := range t.Rows {
-		w.add(&t.Rows[i])
+		r := &t.Rows[i]
+		if n := len(w.groups); n > 0 && w.groups[n-1].ready() && outermost(r) != w.groups[n-1].g {
+			w.expandLast()
+		}
+		w.add(r)
+	}
+	if n := len(w.groups); n > 0 && w.groups[n-1].ready() {
+		w.expandLast()
 	}
 	return w
+}
+
+// ready reports whether a group waits for no variable. Such a group takes its place in
+// the order of the table, for of several rows for one variable the first wins.
+func (p *pending) ready() bool { return p.g.toName == "" && p.g.cond == nil }
+
+// outermost returns the group around all others of a row, nil if there is none.
+func outermost(r *Row) *group { return childOf(r.group, nil) }
+
+// expandLast expands the group that was added last. Groups inside it wait.
+func (w *Walker) expandLast() {
+	n := len(w.groups) - 1
+	p := w.groups[n]
+	w.groups = w.groups[:n]
+	w.expand(p)
 }
 
 // add makes a row active, or lets it wait with its group.
@@ -128,15 +150,11 @@ func (w *Walker) add(r *Row) {
 	if !classHolds(r.Class, w.o.Class) {
 		return
 	}
-	var groups []*group
-	for g := r.group; g != nil; g = g.outer {
-		groups = append(groups, g)
-	}
-	if len(groups) == 0 {
+	outer := outermost(r)
+	if outer == nil {
 		w.activate(r, r.Name, r.Source, nil)
 		return
 	}
-	outer := groups[len(groups)-1]
 	if n := len(w.groups); n == 0 || w.groups[n-1].g != outer {
 		w.groups = append(w.groups, &pending{g: outer})
 	}
@@ -296,7 +314,11 @@ func (w *Walker) expand(p *pending) {
 			for end < len(p.rows) && p.rows[end].group != p.g && childOf(p.rows[end].group, p.g) == inner {
 				end++
 			}
-			w.groups = append(w.groups, &pending{g: inner, rows: p.rows[k:end], indices: now})
+			if q := (&pending{g: inner, rows: p.rows[k:end], indices: now}); q.ready() {
+				w.expand(q)
+			} else {
+				w.groups = append(w.groups, q)
+			}
 			k = end - 1
 		}
 	}

@@ -488,6 +488,36 @@ end
 	})
 }
 
+// A row between each and end has its place among those for the same variable, too.
+func TestRowsOfGroupsComeFirstIfTheTableSaysSo(t *testing.T) {
+	s := numbers(map[string]float64{"o1": 0, "o2": 1, "all": 1, "off2": 0, "p1x1": 5, "p": 6})
+	table := `enum on-off 0=off 1=on
+each outlet from=1 to=3
+var outlet.%i.status o%i as=on-off
+cmd outlet.%i.load.off off%i send=0
+end
+each outer mark=%o from=1 to=2
+each inner from=1 to=2
+var ups.%o%i p%ox%i
+end
+end
+var ups.11 p
+var ups.12 p
+var outlet.1.status all as=on-off
+var outlet.3.status all as=on-off
+cmd outlet.2.load.off all send=7
+`
+	run(t, table, Options{}, s, func(t *testing.T, session *driver.Session, w *Walker) {
+		expect(t, session, map[string]string{"outlet.1.status": "off", "outlet.2.status": "on", "outlet.3.status": "on", "ups.11": "5", "ups.12": "6"})
+		if err := w.Command(t.Context(), "outlet.2.load.off", ""); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.taken(); !slices.Equal(got, []string{"off2=0"}) {
+			t.Errorf("outlet.2.load.off wrote %v; want off2=0", got)
+		}
+	})
+}
+
 func TestClasses(t *testing.T) {
 	s := numbers(map[string]float64{"v": 1})
 	table := "var ups.a v class=big\nvar ups.b v class=!big\nvar ups.c v class=small,big\nvar ups.d v class=big,!new\nvar ups.e v\n"
