@@ -173,8 +173,13 @@ func (p *practice) usb(ctx context.Context, pt *patient) (text, remedy string) {
 		return absent(maybe, selects(pt)), "lsusb"
 	}
 	for _, d := range fit {
-		if text, remedy = p.usbNode(pt, d); text == "" {
-			return "", ""
+		path := fmt.Sprintf("/dev/bus/usb/%03d/%03d", d.Bus, d.Number)
+		if text, remedy = p.usbNode(pt, d, path); text != "" {
+			continue
+		}
+		// A driver passes over what is in use only if its section says so.
+		if text, remedy = p.held(pt, path); text == "" || !pt.Has("allow_duplicates") {
+			return text, remedy
 		}
 	}
 	return text, remedy
@@ -201,10 +206,17 @@ func selects(pt *patient) bool {
 	return slices.ContainsFunc(hid.MatchOptions(), pt.Has)
 }
 
-// usbNode checks one device.
-func (p *practice) usbNode(pt *patient, d usb.Device) (text, remedy string) {
-	path := fmt.Sprintf("/dev/bus/usb/%03d/%03d", d.Bus, d.Number)
+// usbNode checks whether the driver may open the node of one device.
+func (p *practice) usbNode(pt *patient, d usb.Device, path string) (text, remedy string) {
 	n, err := p.world.stat(path)
+	if err != nil || !n.allows(pt.account, mayRead|mayWrite) {
+		// The driver uses hidraw then, whose nodes it locks.
+		for _, raw := range p.world.glob(fmt.Sprintf("/sys/bus/usb/devices/%s/%[1]s:*/*/hidraw/hidraw*", d.Path)) {
+			if text, remedy = p.held(pt, "/dev/"+filepath.Base(raw)); text != "" {
+				return text, remedy
+			}
+		}
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Sprintf("%s is plugged in, but %s does not exist; in a container the node has to be passed in", d, path),
@@ -219,7 +231,7 @@ func (p *practice) usbNode(pt *patient, d usb.Device) (text, remedy string) {
 		}
 		return p.forbidden(pt, path, n) + fmt.Sprintf(" (%04x:%04x %s)", d.Vendor, d.Product, d.Name), remedy
 	}
-	return p.held(pt, path)
+	return "", ""
 }
 
 // mayBeUPS reports whether a device has an interface of a class that UPSes have:

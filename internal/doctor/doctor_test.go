@@ -24,7 +24,7 @@ import (
 func testDrivers() []driver.Driver {
 	return []driver.Driver{
 		{Name: "dummy-ups", Options: []driver.Option{{Name: "mode"}}},
-		{Name: "usbhid-ups", Options: []driver.Option{{Name: "vendorid"}, {Name: "productid"}, {Name: "serial"}, {Name: "pollonly", Flag: true}}},
+		{Name: "usbhid-ups", Options: []driver.Option{{Name: "vendorid"}, {Name: "productid"}, {Name: "serial"}, {Name: "pollonly", Flag: true}, {Name: "allow_duplicates", Flag: true}}},
 		{Name: "nutdrv_qx", Aliases: []string{"blazer_ser"}, Options: []driver.Option{{Name: "protocol"}}},
 		{Name: "snmp-ups"},
 		{Name: "clone"},
@@ -91,8 +91,21 @@ func testWorld() world {
 
 // apc returns a USB device as an APC UPS shows itself.
 func apc(number int, serial string) usb.Device {
-	return usb.Device{Bus: 1, Number: number, Vendor: 0x051d, Product: 2, Name: "Back-UPS", Serial: serial,
+	return usb.Device{Path: fmt.Sprintf("1-%d", number), Bus: 1, Number: number, Vendor: 0x051d, Product: 2, Name: "Back-UPS", Serial: serial,
 		Configurations: []usb.Configuration{{Interfaces: []usb.InterfaceSetting{{Class: usb.ClassHID}}}}}
+}
+
+// firstHeld is a host on which another driver has the first of two devices.
+func firstHeld(w *world) {
+	w.usb = plugged(apc(4, "X1"), apc(104, "Y"))
+	stat := w.stat
+	w.stat = func(path string) (node, error) { return stat(strings.Replace(path, "/104", "/004", 1)) }
+	w.holders = func(path string) []holder {
+		if path != "/dev/bus/usb/001/004" {
+			return nil
+		}
+		return []holder{{pid: 12, name: "usbhid-ups"}}
+	}
 }
 
 func keyboard() usb.Device {
@@ -217,6 +230,27 @@ func TestFindings(t *testing.T) {
 				w.holders = func(string) []holder { return []holder{{pid: 12, name: "apcupsd", unit: "apcupsd.service"}} }
 			},
 			want: "a: /dev/bus/usb/001/004 is in use by apcupsd (process 12)\n    systemctl disable --now apcupsd.service\n"},
+		{name: "one of two held", conf: "driver = usbhid-ups\nport = auto", code: 1, world: firstHeld,
+			want: "a: /dev/bus/usb/001/004 is in use by usbhid-ups (process 12)\n    kill 12\n"},
+		{name: "one of two held, and the other will do", conf: "driver = usbhid-ups\nport = auto\nallow_duplicates", code: 1, world: firstHeld,
+			want: "a: its driver is not running; nothing stands in its way\n    upsdrvctl start a\n"},
+		{name: "held by hidraw", conf: "driver = usbhid-ups\nport = auto\nserial = Y", code: 1,
+			world: func(w *world) {
+				w.usb = plugged(apc(4, "X1"), apc(5, "Y"))
+				w.glob = func(pattern string) []string {
+					if pattern != "/sys/bus/usb/devices/1-5/1-5:*/*/hidraw/hidraw*" {
+						return nil
+					}
+					return []string{"/sys/bus/usb/devices/1-5/1-5:1.0/0003:051D:0002.0001/hidraw/hidraw3"}
+				}
+				w.holders = func(path string) []holder {
+					if path != "/dev/hidraw3" {
+						return nil
+					}
+					return []holder{{pid: 12, name: "usbhid-ups"}}
+				}
+			},
+			want: "a: /dev/hidraw3 is in use by usbhid-ups (process 12)\n    kill 12\n"},
 		{name: "USB held by the stale driver itself", conf: "driver = usbhid-ups\nport = auto", code: 1,
 			world: func(w *world) {
 				w.usb = plugged(apc(4, "X1"))

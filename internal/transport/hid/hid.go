@@ -6,6 +6,7 @@ package hid
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -171,6 +172,40 @@ func (t Tuning) of(i Info) Tuning {
 // DefaultTuning leaves everything to the transport.
 func DefaultTuning() Tuning {
 	return Tuning{Config: -1, Interface: -1, Descriptor: -1, EndpointIn: -1, EndpointOut: -1, AltInterface: -1}
+}
+
+// A search goes through the devices that match, until one can be used.
+type search struct {
+	matcher Matcher
+	tuning  Tuning
+	err     error // why none could be used so far
+}
+
+// goesOn takes note of why a device cannot be used, and reports whether the next one
+// that matches may be taken instead. One that we may not open is passed over, but not
+// when a lost device is looked for: its twin without a serial number looks like it. One
+// that is in use is passed over only if the user says that they are all alike to him;
+// else two drivers that were meant for one device each would take whichever is free.
+func (s *search) goesOn(err error) bool {
+	s.failed(err)
+	switch {
+	case errors.Is(err, ErrGone):
+		return true
+	case errors.Is(err, ErrPermission):
+		return s.matcher.Exact == nil
+	}
+	return errors.Is(err, ErrBusy) && s.tuning.AllowDuplicates
+}
+
+// failed takes note of why a device cannot be used. That one went away meanwhile is
+// worth telling only if nothing else is.
+func (s *search) failed(err error) {
+	switch {
+	case errors.Is(s.err, ErrGone):
+		s.err = err
+	case !errors.Is(err, ErrGone):
+		s.err = fmt.Errorf("%w; %w", s.err, err)
+	}
 }
 
 // A Matcher says which device is meant. The zero Matcher accepts all.

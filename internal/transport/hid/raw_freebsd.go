@@ -2,7 +2,6 @@ package hid
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -55,13 +54,11 @@ func (s *System) find(m Matcher, t Tuning) (pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	failed := fmt.Errorf("find hidraw device: %w", ErrGone)
+	w := search{matcher: m, tuning: t, err: fmt.Errorf("find hidraw device: %w", ErrGone)}
 	for _, node := range nodes {
 		info, descriptor, err := identify(node)
 		if err != nil {
-			if !errors.Is(err, ErrGone) {
-				failed = err
-			}
+			w.failed(err) // whoever's device it is
 			continue
 		}
 		if !m.Match(info) {
@@ -73,9 +70,11 @@ func (s *System) find(m Matcher, t Tuning) (pipe, error) {
 		if err == nil {
 			return c, nil
 		}
-		failed = err
+		if !w.goesOn(err) {
+			break
+		}
 	}
-	return nil, failed
+	return nil, w.err
 }
 
 // The structures of dev/hid/hidraw.h.

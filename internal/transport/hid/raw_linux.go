@@ -62,7 +62,7 @@ func (o *Raw) find(ctx context.Context, m Matcher, t Tuning) (pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	failed := fmt.Errorf("find hidraw device: %w", ErrGone)
+	s := search{matcher: m, tuning: t, err: fmt.Errorf("find hidraw device: %w", ErrGone)}
 	for _, d := range devices {
 		if !m.Match(d.info) {
 			continue
@@ -74,11 +74,11 @@ func (o *Raw) find(ctx context.Context, m Matcher, t Tuning) (pipe, error) {
 		if err == nil {
 			return c, nil
 		}
-		if failed = err; !errors.Is(err, ErrGone) {
+		if !s.goesOn(err) {
 			break
 		}
 	}
-	return nil, failed
+	return nil, s.err
 }
 
 // devices finds the hidraw nodes of USB devices in sysfs.

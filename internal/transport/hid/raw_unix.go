@@ -28,7 +28,8 @@ type rawConn struct {
 // texts reads a string descriptor, which hidraw has no way to.
 type texts func(ctx context.Context, index int) (string, error)
 
-// openRaw opens a node.
+// openRaw opens a node and locks it, for the system lets any number of programs do so:
+// two drivers would take each other's reports and undo each other's writes.
 func openRaw(node string, descriptor []byte, info Info, text texts) (*rawConn, error) {
 	f, err := os.OpenFile(node, os.O_RDWR, 0)
 	if err != nil {
@@ -41,6 +42,12 @@ func openRaw(node string, descriptor []byte, info Info, text texts) (*rawConn, e
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("open %v: node %s is not of hidraw: %w", info, node, err)
+	}
+	var locked error
+	_ = raw.Control(func(fd uintptr) { locked = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) }) // it is open
+	if errors.Is(locked, unix.EWOULDBLOCK) {
+		f.Close()
+		return nil, fmt.Errorf("open %v by hidraw: %w: another program has locked %s; \"nut doctor\" tells which", info, ErrBusy, node)
 	}
 	return &rawConn{info: info, descriptor: descriptor, text: text, file: f, raw: raw, busy: make(chan struct{}, 1)}, nil
 }
@@ -204,5 +211,6 @@ func (c *rawConn) Reset() error { return fmt.Errorf("reset by hidraw: %w", ErrUn
 // Abandon implements pipe.
 func (c *rawConn) Abandon() { c.file.Close() }
 
-// Close implements pipe.
+// Close implements pipe. It waits for an ioctl that waits in the kernel, so that the
+// lock is gone when it returns.
 func (c *rawConn) Close() error { return c.file.Close() }

@@ -233,7 +233,7 @@ func (s *System) find(m Matcher, t Tuning) (pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	failed := fmt.Errorf("find HID device: %w", ErrGone)
+	w := search{matcher: m, tuning: t, err: fmt.Errorf("find HID device: %w", ErrGone)}
 	for _, c := range cs {
 		if !m.Match(c.info) {
 			continue
@@ -245,11 +245,11 @@ func (s *System) find(m Matcher, t Tuning) (pipe, error) {
 		if err == nil {
 			return conn, nil
 		}
-		if failed = err; !errors.Is(err, ErrGone) && !(errors.Is(err, ErrBusy) && t.AllowDuplicates) {
+		if !w.goesOn(err) {
 			break
 		}
 	}
-	return nil, failed
+	return nil, w.err
 }
 
 func (s *System) openCollection(c collection) (*winConn, error) {

@@ -84,7 +84,7 @@ func (o *USB) find(ctx context.Context, m Matcher, t Tuning) (pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	failed := fmt.Errorf("find USB HID device: %w", ErrGone)
+	s := search{matcher: m, tuning: t, err: fmt.Errorf("find USB HID device: %w", ErrGone)}
 	for _, d := range devices {
 		if !d.HasClass(usb.ClassHID) || !m.Match(infoOf(d)) {
 			continue
@@ -93,12 +93,11 @@ func (o *USB) find(ctx context.Context, m Matcher, t Tuning) (pipe, error) {
 		if err == nil {
 			return c, nil
 		}
-		failed = err
-		if !errors.Is(err, ErrGone) && !(errors.Is(err, ErrBusy) && t.AllowDuplicates) {
+		if !s.goesOn(err) {
 			break
 		}
 	}
-	return nil, failed
+	return nil, s.err
 }
 
 // openDevice opens one device: claims its interface and reads the report
