@@ -138,8 +138,9 @@ func (w *Walker) correct(a *active, n float64) float64 {
 func known(x *Expr, e *env) bool { return !math.IsNaN(x.eval(e)) }
 
 // plausible reports whether a number can be what it is said to be. A range of the
-// row decides; without one nothing is below 0 that has no direction, and a runtime is
-// not 65535.
+// row decides; without one nothing is below 0 that has no direction, a charge is no
+// more than 100, a temperature none that no device survives, and a runtime neither 65535
+// nor the largest number of 32 bits.
 func (a *active) plausible(n float64) bool {
 	switch {
 	case a.AnyBit:
@@ -154,23 +155,32 @@ func (a *active) plausible(n float64) bool {
 	default: // what it converts to is no quantity, or checked there
 		return true
 	}
-	if a.name == ups.RuntimeName && n == 65535 {
+	if a.name == ups.RuntimeName && (n == 65535 || n == math.MaxInt32) {
 		return false
 	}
-	return n >= 0 || !directionless(a.name)
+	least, most := limits(a.name)
+	return n >= least && n <= most
 }
 
-// directionless reports whether a variable is a quantity that is never below 0. A
-// current may flow either way, and a timer of -1 does not run.
-func directionless(name string) bool {
-	for _, limit := range [...]string{".nominal", ".low", ".high", ".warning"} {
+// limits returns what a variable may be at all. A current may flow either way, and a
+// timer of -1 does not run. A limit of the charge beyond 100 is shown, so that it can be
+// set right.
+func limits(name string) (least, most float64) {
+	if name == ups.ChargeName {
+		return 0, 100
+	}
+	for _, limit := range [...]string{".nominal", ".low", ".high", ".warning", ".restart"} {
 		name = strings.TrimSuffix(name, limit)
 	}
 	switch name[strings.LastIndexByte(name, '.')+1:] {
+	case "humidity":
+		return 0, 100
+	case "temperature":
+		return -100, 200
 	case "voltage", "frequency", "charge", "runtime", "load", "power", "realpower", "capacity", "transfer":
-		return true
+		return 0, math.Inf(1)
 	}
-	return false
+	return math.Inf(-1), math.Inf(1)
 }
 
 // number is the inverse of text: what has to be written so that the row shows

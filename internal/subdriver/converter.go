@@ -100,14 +100,14 @@ func readText(_ *conversion, v Value) (string, error) {
 	return s, nil
 }
 
-// readKelvin takes what lies between freezing and 100 degrees for kelvin: HP and
-// others declare kelvin and send degrees Celsius. Nothing that works is colder than
-// 100 degrees below freezing, or hotter.
+// readKelvin takes what no device survives in degrees Celsius for kelvin, and less for
+// degrees Celsius: HP and others declare kelvin and send those. Nothing that works is
+// colder than 100 degrees below freezing, or hotter.
 func readKelvin(_ *conversion, v Value) (string, error) {
 	switch {
-	case v.Number < -100, v.Number > 373:
+	case v.Number < -100, v.Number > 100 && v.Number < 173, v.Number > 373:
 		return "", errNoValue
-	case v.Number >= 273:
+	case v.Number >= 173:
 		return fmt.Sprintf("%.1f", v.Number-273.15), nil
 	}
 	return fmt.Sprintf("%.1f", v.Number), nil
@@ -172,7 +172,17 @@ func readDate(_ *conversion, v Value) (string, error) {
 	if n == 0 {
 		return notSet, nil
 	}
-	return fmt.Sprintf("%04d/%02d/%02d", 1980+n>>9, n>>5&15, n&31), nil
+	return calendarDate(1980+int(n>>9), int(n>>5&15), int(n&31))
+}
+
+// calendarDate returns a date if there is that day. Devices that know none send what
+// looks like a number.
+func calendarDate(year, month, day int) (string, error) {
+	d := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
+	if d.Month() != time.Month(month) || d.Day() != day || year < 1970 || year > 2107 {
+		return "", errNoValue
+	}
+	return d.Format("2006/01/02"), nil
 }
 
 func writeDate(_ *conversion, text string) (float64, error) {
@@ -202,13 +212,13 @@ func readBCDDate(_ *conversion, v Value) (string, error) {
 	month, ok1 := bcd(n >> 16)
 	day, ok2 := bcd(n >> 8)
 	year, ok3 := bcd(n)
-	if !ok1 || !ok2 || !ok3 || month < 1 || month > 12 || day < 1 || day > 31 {
+	if !ok1 || !ok2 || !ok3 {
 		return "", errNoValue
 	}
 	if year < 70 {
 		year += 100
 	}
-	return fmt.Sprintf("%04d/%02d/%02d", 1900+year, month, day), nil
+	return calendarDate(1900+year, month, day)
 }
 
 func bcd(n int64) (int, bool) {

@@ -25,6 +25,19 @@ func TestConverters(t *testing.T) {
 		{"kelvin", Value{Number: 31}, "31.0"}, // HP says kelvin and sends Celsius
 		{"kelvin", Value{Number: -10}, "-10.0"},
 		{"kelvin", Value{Number: 374}, ""},
+		{"kelvin", Value{Number: 263}, "-10.1"}, // in the cold, not hotter than an oven
+		{"kelvin", Value{Number: 173}, "-100.1"},
+		{"kelvin", Value{Number: 172}, ""},
+		{"kelvin", Value{Number: 101}, ""},
+		{"kelvin", Value{Number: 100}, "100.0"},
+		{"date", Value{Number: 1}, ""},     // Back-UPS XS 1200
+		{"date", Value{Number: 65535}, ""}, // a month 15
+		{"date", Value{Number: -1}, ""},
+		{"date", Value{Number: 20489}, ""}, // a month 0
+		{"date", Value{Number: 20574}, ""}, // February 30
+		{"date", Value{Number: 1<<17 + 33}, ""},
+		{"bcd-date", Value{Number: 0x023024}, ""},
+		{"bcd-date", Value{Number: 0x000003}, ""},
 		{"kelvin", Value{Number: -272}, ""},
 		{"hex", Value{Number: 0xBEEF}, "0000beef"},
 		{"percent", Value{Number: 98.6}, "99%"},

@@ -254,6 +254,11 @@ var ups.m ones expr="{ups.b} + 1"
 var ups.n ones expr="value - 1" valid=any
 var battery.runtime runtime as=minutes
 var ups.timer.shutdown neg
+var battery.charge.warning n
+var battery.charge.restart neg
+var ambient.humidity n
+var ups.temperature n
+var ambient.temperature neg
 `
 	run(t, table, Options{Consts: map[string]float64{"factor": 0.5}}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
 		expect(t, session, map[string]string{
@@ -262,6 +267,7 @@ var ups.timer.shutdown neg
 			"battery.runtime": "-", "battery.voltage": "-", "output.current": "-1", "input.voltage": "-", "input.frequency": "65535", "ups.load": "-",
 			"ups.realpower": "-", "battery.charge.low": "-", "input.transfer.high": "-", "battery.capacity.nominal": "-", "outlet.1.power": "-",
 			"battery.charge": "-", "ups.m": "12", "ups.n": "65534", "ups.timer.shutdown": "-1",
+			"battery.charge.warning": "1234", "battery.charge.restart": "-", "ambient.humidity": "-", "ups.temperature": "-", "ambient.temperature": "-1",
 		})
 	})
 }
@@ -472,14 +478,14 @@ each never from=1 to=3 if="{input.phases} == 1"
 var ups.%i x%i
 end
 each shifted from=0 to=1 shift=1
-var ambient.%i.humidity p%i
+var ambient.%i.voltage p%i
 end
 `
 	run(t, table, Options{}, s, func(t *testing.T, session *driver.Session, w *Walker) {
 		expect(t, session, map[string]string{
 			"outlet.1.status": "on", "outlet.2.status": "off", "outlet.3.status": "-", "outlet.2.desc": "Outlet 2",
 			"input.L1-N.voltage": "230", "input.L3-N.voltage": "232", "ups.1": "-",
-			"ambient.0.humidity": "230", "ambient.1.humidity": "231", "ambient.2.humidity": "-",
+			"ambient.0.voltage": "230", "ambient.1.voltage": "231", "ambient.2.voltage": "-",
 			"device.1.outlet.1.power": "5", "device.1.outlet.2.power": "6", "device.2.outlet.1.power": "7", "device.2.outlet.2.power": "-",
 		})
 		if !w.HasCommand("outlet.1.load.off") || w.HasCommand("outlet.2.load.off") {
