@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,11 +13,12 @@ import (
 	"gonut/internal/daemon"
 	"gonut/internal/netproto"
 	"gonut/internal/program"
+	"gonut/internal/transport/record"
 	"gonut/internal/words"
 	"gonut/upsclient"
 )
 
-const recordHelp = `usage: record [OPTIONS] UPS [FILE [SECS]]
+const recordHelp = `usage: nut record [OPTIONS] UPS [FILE [SECS]]
 
 Writes down what a ups does, as a sequence that dummy-ups plays: all variables, and
 from then on those that change, with the time between. UPS is upsname[@HOST[:PORT]];
@@ -143,10 +143,7 @@ func (r *recorder) open() (closeFile func() error, err error) {
 		r.w = r.Stdout
 		return func() error { return nil }, nil
 	}
-	if err := os.Rename(r.file, r.file+".1"); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("keep the file that is there: %w", err)
-	}
-	f, err := os.OpenFile(r.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := record.CreateFile(r.file, 0o644)
 	if err != nil {
 		return nil, err
 	}

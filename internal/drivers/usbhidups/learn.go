@@ -200,10 +200,7 @@ func (l *learner) write(lesson *hidups.Lesson) error {
 // writeFile writes a file. One of that name, which may have been mended by hand, is
 // kept.
 func writeFile(name string, write func(io.Writer) error) error {
-	if err := os.Rename(name, name+".1"); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	f, err := os.Create(name)
+	f, err := record.CreateFile(name, 0o666)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -44,18 +43,13 @@ type Options struct {
 	Secrets []string
 }
 
-// Create begins a recording in a new file. A file of that name becomes NAME.1, for
-// it may hold what led to this start.
+// Create begins a recording in a new file, see CreateFile.
 func Create(path string, head *Recording, o Options, log *slog.Logger) (*Tape, error) {
-	if err := os.Rename(path, path+".1"); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("keep the recording that is there: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := CreateFile(path, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	t := NewTape(f, head, o, log)
-	return t, nil
+	return NewTape(f, head, o, log), nil
 }
 
 // NewTape begins a recording. w belongs to the Tape, which closes it.
