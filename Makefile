@@ -84,10 +84,11 @@ cross:
 bench: build
 	$(GO) run ./bench
 
-# The binary, and a link to it for every program in it.
+# The binary, and a link to it for every program in it that C NUT has as well. The
+# tools get none: their names are too common.
 install: build
 	install -D -m 0755 bin/nut $(DESTDIR)$(PREFIX)/bin/nut
-	@for p in $$(bin/nut | sed -n 's/^  \([^ ]*\) .*/\1/p'); do ln -sf nut $(DESTDIR)$(PREFIX)/bin/$$p; done
+	@for p in nut-recorder $$(bin/nut | sed -n '/^Tools/q; s/^  \([^ ]*\) .*/\1/p'); do ln -sf nut $(DESTDIR)$(PREFIX)/bin/$$p; done
 
 clean:
 	rm -rf bin dist .fuzz.out

@@ -40,7 +40,7 @@ func run(ctx context.Context, e program.Env) error {
 	if len(e.Args) > 0 {
 		name = strings.TrimSuffix(filepath.Base(e.Args[0]), ".exe")
 	}
-	if p, ok := find(name); ok {
+	if p, ok := findLink(name); ok {
 		limitProcessors(name, e.Getenv)
 		// A process that runs itself again would else be known by the file's name.
 		daemon.NameProcess(name)
@@ -69,10 +69,22 @@ func limitProcessors(name string, getenv func(string) string) {
 	}
 }
 
+// find returns the program that the first argument names.
 func find(name string) (program.Program, bool) {
+	return search(func(_ group, p program.Program) bool { return p.Name == name || slices.Contains(p.Aliases, name) })
+}
+
+// findLink returns the program that a link of that name is.
+func findLink(name string) (program.Program, bool) {
+	return search(func(g group, p program.Program) bool {
+		return p.Name == name && !g.inner || slices.Contains(p.Aliases, name)
+	})
+}
+
+func search(match func(group, program.Program) bool) (program.Program, bool) {
 	for _, g := range groups() {
 		for _, p := range g.programs {
-			if p.Name == name || slices.Contains(p.Aliases, name) {
+			if match(g, p) {
 				return p, true
 			}
 		}

@@ -31,26 +31,29 @@ import (
 type group struct {
 	title    string
 	programs []program.Program
+	// inner ones are run as "nut NAME" only. Links of names such as passwd would hide
+	// other programs of the host.
+	inner bool
 }
 
 // groups is the table of all programs in the binary.
 func groups() []group {
 	return []group{
-		{"Servers and monitors", []program.Program{
+		{title: "Servers and monitors", programs: []program.Program{
 			upsd.Program(),
 			upsmon.Program(),
 			upssched.Program(),
 			upsdrvctl.Program(isDriver),
 		}},
-		{"Clients", []program.Program{
+		{title: "Clients", programs: []program.Program{
 			clients.UPSC(),
 			clients.UPSCmd(),
 			clients.UPSRW(),
 			clients.UPSLog(),
-			clients.Record(),
+			clients.SockDebug(),
 		}},
-		{"Drivers", driverPrograms()},
-		{"Tools", []program.Program{
+		{title: "Drivers", programs: driverPrograms()},
+		{title: "Tools, which have no links", inner: true, programs: []program.Program{
 			host.Program(drivers()),
 			doctor.Program(drivers()),
 			sandbox.Program(),
@@ -59,7 +62,7 @@ func groups() []group {
 			authority.Program(),
 			passwd.Program(),
 			upsmon.WhyProgram(),
-			clients.SockDebug(),
+			clients.Record(),
 		}},
 	}
 }
