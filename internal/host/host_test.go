@@ -17,6 +17,7 @@ import (
 	"gonut/internal/drivers/dummyups"
 	"gonut/internal/host"
 	"gonut/internal/memnet"
+	"gonut/internal/program"
 	"gonut/upsclient"
 )
 
@@ -89,7 +90,8 @@ func TestWrongConfigurationStartsNothing(t *testing.T) {
 	for _, test := range []struct{ file, text, want string }{
 		{"nut.conf", "MODE=none\n", "says MODE=none: nothing is to run; set MODE=standalone, netserver or netclient"},
 		{"ups.conf", "", "names no device that has a driver and a port"},
-		{"ups.conf", "[a]\n driver = warp-ups\n port = auto\n", `ups.conf:1: driver "warp-ups" of [a] cannot run in one process`},
+		{"ups.conf", "[a]\n driver = warp-ups\n port = auto\n", `ups.conf:2: driver "warp-ups" of [a] cannot run in one process with the rest; if`},
+		{"ups.conf", "[a]\n driver = dummyups\n port = auto\n", `ups.conf:2: driver "dummyups" of [a] cannot run in one process with the rest; did you mean dummy-ups?`},
 		{"ups.conf", "[a]\n driver = dummy-ups\n port = x\n mod = loop\n", "did you mean mode?"},
 		{"upsd.users", "-", "upsd.users: no such file or directory; create the file"},
 		{"upsmon.conf", "MONITOR a@h 1 pw primary\n", "upsmon.conf:1: "},
@@ -102,6 +104,49 @@ func TestWrongConfigurationStartsNothing(t *testing.T) {
 		_, err := load(write(t, files), slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("Load with %s = %q: %v; want ... %s", test.file, test.text, err, test.want)
+		}
+	}
+}
+
+// Whoever says MODE=standalone believes that this host is protected.
+func TestNoUPSMonConfIsSaid(t *testing.T) {
+	for mode, want := range map[string]bool{"standalone": true, "netserver": true, "manual": false} {
+		files := good()
+		files["nut.conf"] = "MODE=" + mode + "\n"
+		delete(files, "upsmon.conf")
+		var log bytes.Buffer
+		h, err := load(write(t, files), slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil || h.Monitor != nil {
+			t.Errorf("Load without upsmon.conf, MODE=%s: %v; want a host that only serves", mode, err)
+		}
+		if got := strings.Contains(log.String(), "there is no upsmon.conf"); got != want {
+			t.Errorf("MODE=%s: log = %s; want a word about upsmon.conf: %v", mode, &log, want)
+		}
+	}
+}
+
+// Load and upsmon.Local read upsmon.conf, and only one of them tells what is wrong.
+func TestProblemsAreSaidOnce(t *testing.T) {
+	files := good()
+	files["nut.conf"] += "MOD=none\n"
+	files["ups.conf"] += "[b]\n driver = dummy-ups\n"
+	files["upsd.conf"] += "LISTN x\n"
+	files["upsd.users"] += " pasword = x\n"
+	files["upsmon.conf"] = "MONITR x\nMINSUPPLIES 1\nSHUTDOWNCMD true\n" // no power value: it ends by itself
+	p := write(t, files)
+	var log, out bytes.Buffer
+	var mem memnet.Network
+	env := map[string]string{"NUT_CONFPATH": p.Conf, "NUT_STATEPATH": p.State, "NUT_PIDPATH": p.State}
+	err := host.Program([]driver.Driver{dummyups.Driver()}).Run(t.Context(), program.Env{
+		Args: []string{"run", "-n"}, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &log,
+		Getenv: func(name string) string { return env[name] }, Listen: mem.Listen, Dial: mem.Dial,
+	})
+	if err == nil || !strings.Contains(err.Error(), "MINSUPPLIES") {
+		t.Errorf("run = %v; want that MINSUPPLIES cannot be met", err)
+	}
+	for _, want := range []string{"nut.conf:2: ", "ups.conf:4: ", "upsd.conf:2: ", "upsd.users:4: ", "upsmon.conf:1: "} {
+		if n := strings.Count(log.String(), want); n != 1 {
+			t.Errorf("%s is said %d times; want once in\n%s", want, n, &log)
 		}
 	}
 }

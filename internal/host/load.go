@@ -3,7 +3,6 @@ package host
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -12,13 +11,15 @@ import (
 	"gonut/internal/conf"
 	"gonut/internal/driver"
 	"gonut/internal/upsd"
+	"gonut/internal/words"
 )
 
 // Load reads the configuration of a host: nut.conf decides which parts it has, as
 // it does for the start scripts of C NUT; without nut.conf those that have a file.
 // drivers are the drivers that can run in this process. What is wrong with single
-// lines is logged; the error names everything that makes it impossible to start.
-// Listen and what upsmon needs are left to the caller.
+// lines is logged, but for upsmon.conf, for upsmon.Local does that; the error names
+// everything that makes it impossible to start. Listen and what upsmon needs are left
+// to the caller.
 func Load(p conf.Paths, drivers []driver.Driver, getenv func(string) string, log *slog.Logger) (*Host, error) {
 	serve, monitor, err := parts(p, log)
 	if err != nil {
@@ -35,7 +36,7 @@ func Load(p conf.Paths, drivers []driver.Driver, getenv func(string) string, log
 		errs = append(errs, err)
 	}
 	if monitor {
-		c, err := read(p.File("upsmon.conf"), conf.ParseUPSMon, log)
+		c, _, err := conf.ReadFile(p.File("upsmon.conf"), conf.ParseUPSMon)
 		h.Monitor = &c
 		errs = append(errs, err)
 	}
@@ -47,7 +48,10 @@ func Load(p conf.Paths, drivers []driver.Driver, getenv func(string) string, log
 
 // parts says whether the host has drivers and upsd, and whether it has upsmon.
 func parts(p conf.Paths, log *slog.Logger) (serve, monitor bool, err error) {
-	c, err := read(p.File("nut.conf"), conf.ParseNUTConf, log)
+	c, problems, err := conf.ReadFile(p.File("nut.conf"), conf.ParseNUTConf)
+	for _, pr := range problems {
+		log.Warn(pr.String())
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		serve, monitor = exists(p.File("ups.conf")), exists(p.File("upsmon.conf"))
 		if !serve && !monitor {
@@ -64,7 +68,11 @@ func parts(p conf.Paths, log *slog.Logger) (serve, monitor bool, err error) {
 	case "netclient":
 		return false, true, nil
 	}
-	return true, exists(p.File("upsmon.conf")), nil
+	monitor = exists(p.File("upsmon.conf"))
+	if !monitor && c.Mode != "controlled" && c.Mode != "manual" {
+		log.Error("there is no upsmon.conf: nothing shuts this host down when its UPS fails", "file", p.File("upsmon.conf"), "MODE", c.Mode)
+	}
+	return true, monitor, nil
 }
 
 // loadUnits finds the driver of every section of ups.conf.
@@ -82,7 +90,8 @@ func loadUnits(p conf.Paths, drivers []driver.Driver, log *slog.Logger) ([]Unit,
 		}
 		d, ok := find(drivers, s.Driver())
 		if !ok {
-			errs = append(errs, fmt.Errorf("%s:%d: driver %q of [%s] cannot run in one process with the rest; start drivers and upsd as programs of their own", file, s.Line, s.Driver(), s.Name))
+			set, _ := s.Setting("driver")
+			errs = append(errs, fmt.Errorf("%s:%d: driver %q of [%s] cannot run in one process with the rest%s; if it is another program's, start drivers and upsd as programs of their own", file, set.Line, s.Driver(), s.Name, near(drivers, s.Driver())))
 			continue
 		}
 		cfg, warnings, err := d.ConfigFromFile(c, s.Name)
@@ -109,12 +118,16 @@ func find(drivers []driver.Driver, name string) (driver.Driver, bool) {
 	return drivers[i], true
 }
 
-func read[T any](path string, parse func(string, io.Reader) (T, []conf.Problem, error), log *slog.Logger) (T, error) {
-	v, problems, err := conf.ReadFile(path, parse)
-	for _, p := range problems {
-		log.Warn(p.String())
+// near is a question about the driver that was probably meant, empty if none is.
+func near(drivers []driver.Driver, name string) string {
+	var known []string
+	for _, d := range drivers {
+		known = append(append(known, d.Name), d.Aliases...)
 	}
-	return v, err
+	if n := words.Nearest(name, known); n != "" {
+		return fmt.Sprintf("; did you mean %s?", n)
+	}
+	return ""
 }
 
 func exists(path string) bool {
