@@ -112,6 +112,9 @@ var badLines = []struct {
 		`1: section [a] has no line port = …; upsd will not serve it`}},
 	{"ups.conf", "[a]\ndriver = \"\"\nport = x\n", []string{
 		`1: section [a] has no line driver = …; upsd will not serve it`}},
+	{"ups.conf", "[a]\ndrivr = x\nPrt = y\n", []string{
+		`1: section [a] has no line driver = … (is drivr on line 2 meant to be it?); upsd will not serve it`,
+		`1: section [a] has no line port = … (is Prt on line 3 meant to be it?); upsd will not serve it`}},
 	{"ups.conf", "[a]\ndesc = x\n", []string{
 		`1: section [a] has no line driver = …; upsd will not serve it`,
 		`1: section [a] has no line port = …; upsd will not serve it`}},

@@ -1,9 +1,12 @@
 package conf
 
 import (
+	"fmt"
 	"io"
 	"slices"
 	"strings"
+
+	"gonut/internal/words"
 )
 
 // ParseUPSConf reads ups.conf. No line of it is fatal: what C ignores is ignored
@@ -23,7 +26,7 @@ func ParseUPSConf(name string, r io.Reader) (UPSConf, []Problem, error) {
 			l.surplus(1)
 			skipping = !l.sectionName(title)
 			if !skipping {
-				current = c.open(title, l.no)
+				current = c.open(l, title)
 			}
 			continue
 		}
@@ -81,11 +84,13 @@ func (l line) setting() (Setting, bool) {
 
 // open returns the section of that name, a new one if there is none yet: a
 // header that comes again continues its section.
-func (c *UPSConf) open(name string, line int) *Section {
+func (c *UPSConf) open(l line, name string) *Section {
 	i := slices.IndexFunc(c.Sections, func(s Section) bool { return s.Name == name })
 	if i < 0 {
-		c.Sections = append(c.Sections, Section{Name: name, Line: line})
+		c.Sections = append(c.Sections, Section{Name: name, Line: l.no})
 		i = len(c.Sections) - 1
+	} else {
+		l.warn("section [%s] goes on from line %d and what is here replaces what is there; another ups needs another name", name, c.Sections[i].Line)
 	}
 	return &c.Sections[i]
 }
@@ -110,14 +115,25 @@ func (c *UPSConf) finish(s *source) {
 			continue
 		}
 		if sec.Driver() == "" {
-			s.warn(sec.Line, "section [%s] has no line driver = …; upsd will not serve it", sec.Name)
+			s.warn(sec.Line, "section [%s] has no line driver = …%s; upsd will not serve it", sec.Name, sec.misspelt("driver"))
 		}
 		if !sec.hasPort() {
-			s.warn(sec.Line, "section [%s] has no line port = …; upsd will not serve it", sec.Name)
+			s.warn(sec.Line, "section [%s] has no line port = …%s; upsd will not serve it", sec.Name, sec.misspelt("port"))
 		}
 		kept = append(kept, sec)
 	}
 	c.Sections = kept
+}
+
+// misspelt tells which line of the section was probably meant to be name; empty if
+// none was.
+func (s Section) misspelt(name string) string {
+	for _, set := range s.Settings {
+		if _, common := findOption(commonOptions(), set.Name); !common && words.Nearest(set.Name, []string{name}) != "" {
+			return fmt.Sprintf(" (is %s on line %d meant to be it?)", set.Name, set.Line)
+		}
+	}
+	return ""
 }
 
 // An option is one row of the tables of ups.conf: a name and what its value must

@@ -65,7 +65,8 @@ nowait
 
 func TestUPSConf(t *testing.T) {
 	c, problems, err := ParseUPSConf("ups.conf", strings.NewReader(upsConfText))
-	same(t, "problems", problems, []Problem{{File: "ups.conf", Line: 18, Text: `ignored after port: "= b"; text with blanks or '=' needs quotes`, Section: "Other"}})
+	same(t, "problems", problems, []Problem{{File: "ups.conf", Line: 18, Text: `ignored after port: "= b"; text with blanks or '=' needs quotes`, Section: "Other"},
+		{File: "ups.conf", Line: 20, Text: "section [apc] goes on from line 7 and what is here replaces what is there; another ups needs another name", Section: "apc"}})
 	same(t, "error", err, nil)
 	same(t, "Global", c.Global, []Setting{
 		{"maxretry", "3", false, 2}, {"pollinterval", "5", false, 3}, {"DEBUG_MIN", "2", false, 4}, {"nowait", "", true, 5},
