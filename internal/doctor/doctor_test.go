@@ -358,6 +358,10 @@ func TestFindingsAboutSeveral(t *testing.T) {
 			conf: "[b]\ndriver = dummy-ups\nport = ok.dev\n",
 			want: "all: the folder of driver sockets cannot be used: stat /run/nut: file does not exist\n    install -d -o root -g nut -m 0770 /run/nut\n" +
 				"b: its driver is not running; nothing stands in its way\n    upsdrvctl start b\n"},
+		{name: "no state path and no account", code: 1,
+			conf: "[b]\ndriver = dummy-ups\nport = ok.dev\n",
+			want: "b: its driver would run as user nut, who does not exist\n    useradd --system --user-group --no-create-home --shell /usr/sbin/nologin nut\n" +
+				"all: the folder of driver sockets cannot be used: stat /run/nut: file does not exist\n    install -d -o root -g nut -m 0770 /run/nut\n"},
 		{name: "closed state path", code: 1,
 			conf: "[b]\ndriver = dummy-ups\nport = ok.dev\n",
 			want: "all: drivers run as nut and may not make their sockets in /run/nut, which is owned by root:root with mode 0755\n    install -d -o root -g nut -m 0770 /run/nut\n" +
@@ -368,12 +372,15 @@ func TestFindingsAboutSeveral(t *testing.T) {
 			stat := w.stat
 			w.stat = func(path string) (node, error) {
 				switch {
-				case path == "/run/nut" && c.name == "no state path":
+				case path == "/run/nut" && strings.HasPrefix(c.name, "no state path"):
 					return stat("/nonexistent" + path[4:])
 				case path == "/run/nut" && c.name == "closed state path":
 					return node{mode: 0o755, dir: true}, nil
 				}
 				return stat(path)
+			}
+			if c.name == "no state path and no account" {
+				w.account = func(string) (daemon.Account, error) { return daemon.Account{}, fs.ErrNotExist }
 			}
 			code, out := clinic(t, w, c.conf, append([]string{"drivers"}, c.args...)...)
 			out = strings.ReplaceAll(out, "/nonexistent", "/run")

@@ -52,7 +52,12 @@ func (p *practice) examine(ctx context.Context, names []string) ([]finding, erro
 			return nil, fmt.Errorf("%s has no section [%s]%s", p.fileName, n, near)
 		}
 	}
-	fs := p.examineStatePath()
+	var fs, last []finding
+	if _, err := p.world.account(defaultUser); err != nil {
+		last = p.examineStatePath() // its group has to be made before
+	} else {
+		fs = p.examineStatePath()
+	}
 	shared := p.sharedPorts()
 	for _, s := range p.file.Sections {
 		if len(names) > 0 && !slices.Contains(names, s.Name) {
@@ -66,7 +71,7 @@ func (p *practice) examine(ctx context.Context, names []string) ([]finding, erro
 		}
 		fs = append(fs, found...)
 	}
-	return fs, nil
+	return append(fs, last...), nil
 }
 
 // notes returns the problems that the parser found within a section.

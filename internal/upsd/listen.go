@@ -79,7 +79,7 @@ func OpenFront(ctx context.Context, s *Server, c conf.UPSD, family Family, liste
 			f.spots = slices.DeleteFunc(f.spots, func(o *spot) bool { return o == sp })
 		case notYet(err):
 			waiting++
-			log.Error("cannot listen yet; trying again", "address", sp.Addr, "port", sp.Port, "error", err)
+			log.Error(sp.place()+"cannot listen yet; trying again", "address", sp.Addr, "port", sp.Port, "error", err)
 		default:
 			refused = append(refused, fmt.Errorf("%s%w; %s", sp.place(), err, advice(err)))
 			strict = strict || !loopback(sp.Addr)

@@ -83,9 +83,9 @@ func TestReportTellsWhatIsMissing(t *testing.T) {
 		want := []string{
 			"there is no SHUTDOWNCMD: this host stays up until the power is gone",
 			"the privileged part has ended: nothing can shut this host down, restart upsmon",
-			"ups@server does not grant this host the role of a primary, so it cannot set FSD",
+			"ups@server does not grant this host the role of a primary, so it cannot set FSD; user, password and role of the MONITOR line must be those of a section of upsd.users there",
 			"ups@nowhere is not reached",
-			"v@server does not count this host as logged in, so its primary will not wait for it",
+			"v@server does not count this host as logged in, so its primary will not wait for it; user, password and role of the MONITOR line must be those of a section of upsd.users there",
 			"v@ is not an address: correct its MONITOR line",
 		}
 		if !slices.Equal(r.Problems, want) {

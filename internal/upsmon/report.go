@@ -51,11 +51,19 @@ func unprotected(u monitor.UnitView) string {
 	case u.Comm != "ok":
 		return "is not reached"
 	case !u.LoggedIn:
-		return "does not count this host as logged in, so its primary will not wait for it"
+		return "does not count this host as logged in, so its primary will not wait for it" + refused(u.LoginError)
 	case u.Role == "primary" && !u.Primary:
-		return "does not grant this host the role of a primary, so it cannot set FSD"
+		return "does not grant this host the role of a primary, so it cannot set FSD" + refused(u.LoginError)
 	}
 	return ""
+}
+
+// refused says what to compare if an upsd does not want the user of a MONITOR line.
+func refused(loginError string) string {
+	if !strings.HasSuffix(loginError, string(netproto.ErrAccessDenied)) {
+		return ""
+	}
+	return "; user, password and role of the MONITOR line must be those of a section of upsd.users there"
 }
 
 // Protected reports whether this host is as safe as its configuration wants it:
