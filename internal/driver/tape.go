@@ -44,7 +44,12 @@ func (s *Session) openTape(mayRecord bool) error {
 		head.Options = append(head.Options, record.Option{Name: optPollInterval, Value: seconds(s.config.PollInterval)})
 	}
 	var err error
-	if s.tape, err = record.Create(s.config.Record, head, o, s.log); err != nil {
+	s.tape, err = record.Create(s.config.Record, head, o, s.log)
+	if errors.Is(err, fs.ErrPermission) {
+		return Configf("record = %s: %w; the driver runs as user id %d, who must be allowed to write into that folder (option -u chooses another user)",
+			s.config.Record, err, os.Geteuid())
+	}
+	if err != nil {
 		return Configf("record = %s: %w", s.config.Record, err)
 	}
 	return nil

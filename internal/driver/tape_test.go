@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -158,13 +159,18 @@ func TestBadRecordOptions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, tt := range []struct{ port, record, want string }{
+	type row struct{ port, record, want string }
+	rows := []row{
 		{"replay:" + filepath.Join(dir, "none.rec"), "", "none.rec: no such file"},
 		{"replay:none.rec", "", "port = replay:none.rec: open none.rec: no such file"},
 		{"replay:" + bad, "", "bad.rec:1: this is no recording"},
 		{"replay:" + other, "", "the recording is one of driver usbhid-ups, this is talker"},
 		{"host:1", filepath.Join(bad, "x"), "record = "},
-	} {
+	}
+	if runtime.GOOS == "linux" { // where not even root may make files
+		rows = append(rows, row{"host:1", "/sys/x.rec", fmt.Sprintf("permission denied; the driver runs as user id %d,", os.Geteuid())})
+	}
+	for _, tt := range rows {
 		c := driver.NewConfig("ups", tt.port)
 		c.Record = tt.record
 		s := driver.NewSession(talkers(), c, driver.Hooks{}, slog.New(slog.DiscardHandler))

@@ -39,7 +39,7 @@ func Program() program.Program {
 func run(ctx context.Context, e program.Env) error {
 	flags := flag.NewFlagSet("nut sandbox", flag.ContinueOnError)
 	flags.SetOutput(e.Stdout)
-	script := flags.String("script", "", "run the commands in `FILE`, each line a time since the start and a command, such as: 10 cut")
+	script := flags.String("script", "", "run the commands in `FILE`, each line a time since the start and a command, such as: 10 cut; without a quit it goes on until Ctrl-C")
 	verbose := flags.Bool("D", false, "show the log of every program too")
 	flags.Usage = func() { usage(e.Stdout, flags) }
 	if err := flags.Parse(e.Args[1:]); errors.Is(err, flag.ErrHelp) {
