@@ -88,7 +88,8 @@ func writeFlag(path string) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err == nil {
 		_, err = io.WriteString(f, flagText)
-		if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
+		f.Chmod(0o644) // file systems without such modes may refuse
+		if err = errors.Join(err, f.Close()); err == nil {
 			err = os.Rename(f.Name(), path)
 		}
 		os.Remove(f.Name()) // there is none if all went well
