@@ -125,3 +125,43 @@ func TestAdviceIsSafe(t *testing.T) {
 		}
 	}
 }
+
+// Of a server that falls silent while others are waited for, those count that were
+// logged in when it answered last. This host itself was one, and is not waited for.
+func TestServerFallsSilentWhileOthersAreWaitedFor(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		at     map[string]int // logins at the servers, this host's included
+		silent string
+		then   int // logins at the other server after that
+		want   Phase
+	}{
+		{"nobody else was there", map[string]int{"a@h": 1, "b@h": 2}, "a@h", 1, Waiting},
+		{"another host was there", map[string]int{"a@h": 2, "b@h": 2}, "a@h", 1, Telling},
+		{"another host is elsewhere", map[string]int{"a@h": 1, "b@h": 2}, "a@h", 2, Telling},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m, now := watching(t, "MONITOR a@h 1 u p primary\nMONITOR b@h 1 u p primary\nMINSUPPLIES 2\n", "a@h=OL", "b@h=OL")
+			both := func(f func(system string) Event) {
+				for _, system := range []string{"a@h", "b@h"} {
+					m.Step(now, f(system))
+				}
+			}
+			both(func(s string) Event { return Connected{UPS: s, LoggedIn: true, Primary: true} })
+			m.Step(now, Status{UPS: "b@h", Status: "OB LB"})
+			both(func(s string) Event { return FSDSet{UPS: s} })
+			both(func(s string) Event { return Logins{UPS: s, N: tt.at[s]} })
+			now = now.Add(askEvery)
+			m.Step(now, Lost{UPS: tt.silent, Err: "no answer", Closed: true})
+			both(func(s string) Event {
+				if s == tt.silent {
+					return Logins{UPS: s, Err: "not connected"}
+				}
+				return Logins{UPS: s, N: tt.then}
+			})
+			if got := m.Phase(); got != tt.want {
+				t.Errorf("phase = %s; want %s", got, tt.want)
+			}
+		})
+	}
+}

@@ -42,7 +42,7 @@ func (m *Monitor) logins(u *unit, ev Logins) {
 	}
 	u.round = m.round
 	if ev.Err == "" {
-		u.loginsSeen = ev.N
+		u.others = ev.N - u.ownLogin()
 	} else {
 		m.logf(LevelDebug, u.conf.System, "", "number of logins of UPS [%s]: %s", u.conf.System, ev.Err)
 	}
@@ -58,7 +58,7 @@ func (m *Monitor) tell() {
 		primaries++
 		if u.round == m.round && m.round > 0 && !u.fsdPending {
 			answered++
-			others = max(others, u.loginsSeen-u.ownLogin())
+			others = max(others, u.others)
 		}
 	}
 	switch {

@@ -103,8 +103,8 @@ type unit struct {
 	loginErr          string
 
 	fsdPending bool // SetFSD is not answered yet
-	loginsSeen int  // the latest answer to AskLogins
-	round      int  // the round of asking that it belongs to
+	others     int  // how many other hosts are logged in, by the latest answer to AskLogins
+	round      int  // the round of asking that the latest answer, good or bad, belongs to
 
 	verdict verdict
 	next    time.Time // when the verdict changes by itself
