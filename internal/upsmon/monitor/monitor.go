@@ -247,8 +247,13 @@ func (m *Monitor) recalculate() {
 	}
 }
 
-// confirmWait bounds how long a decision waits for a second look at old readings.
-const confirmWait = time.Second
+const (
+	// fresh is how old a poll may be for a decision to rest on it. It is less than the
+	// shortest time between two polls: a timer often ends just when the next one is due.
+	fresh = 200 * time.Millisecond
+	// confirmWait bounds how long a decision waits for a second look at old readings.
+	confirmWait = time.Second
+)
 
 // confirmed reports whether the polls that call for a shutdown are fresh, failed
 // ones included. Where one is not, its UPS is asked again and the decision waits for
@@ -258,7 +263,7 @@ const confirmWait = time.Second
 func (m *Monitor) confirmed() bool {
 	waiting := false
 	for _, u := range m.units {
-		if !u.verdict.rule.critical() || u.conf.PowerValue == 0 || m.now.Sub(u.asked) < confirmWait {
+		if !u.verdict.rule.critical() || u.conf.PowerValue == 0 || m.now.Sub(u.asked) < fresh {
 			continue
 		}
 		waiting = true
