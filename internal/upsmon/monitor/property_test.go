@@ -22,6 +22,8 @@ var steps = flag.Int("steps", 1_000_000, "how many random steps TestRandomStream
 //   - phases only move forward, FSD and shutdown come once and in time;
 //   - the UPS is switched off only for a host that depends on one, after the
 //     decision is final;
+//   - people are told what has happened, and nothing twice (see noticeOracle);
+//   - the report does not contradict itself;
 //   - a reload of the same configuration changes nothing;
 //   - timers always move on.
 func TestRandomStreams(t *testing.T) {
@@ -60,6 +62,9 @@ type randomWorld struct {
 	log   []string
 	late  []Event // answers that are on their way
 
+	expected []string // notifications that the next event brings
+	steps    int
+
 	asleep      bool
 	tooFewSince time.Time // beyond doubt
 	decided     time.Time
@@ -87,6 +92,7 @@ type randomUPS struct {
 	overSince time.Time
 	runtime   time.Duration
 	rules     []*randomRule
+	notices   *noticeOracle
 }
 
 // A randomRule is a SHUTDOWNWHEN of a UPS.
@@ -106,6 +112,7 @@ func newRandomWorld(t *testing.T, seed uint64) *randomWorld {
 	c.PollFreq, c.PollFreqAlert = pick(1, 5, 5, 5, 30), pick(1, 5, 5, 5, 10)
 	c.DeadTime, c.HostSync, c.FinalDelay = pick(15, 15, 15, 5, 60), pick(15, 15, 0, 60), pick(5, 5, 0, 30)
 	c.OffDuration, c.OverDuration, c.OBLBDuration = pick(30, 30, -1, 0), pick(-1, -1, 0, 20), pick(0, 0, 0, 10, 60)
+	c.NoCommWarnTime, c.RBWarnTime = pick(300, 0, 20), pick(43200, 0, 20)
 	c.AlarmCritical = rnd.IntN(3) > 0
 	c.ShutdownExit = pick(0, 0, -1, 5)
 	c.Rules.LostCommsNUT = rnd.IntN(2) == 0
@@ -127,7 +134,7 @@ func newRandomWorld(t *testing.T, seed uint64) *randomWorld {
 	w := &randomWorld{t: t, rnd: rnd, conf: c, m: New(c), start: time.Unix(1e9, 0)}
 	w.now = w.start
 	for _, mc := range c.Monitors {
-		u := &randomUPS{conf: mc, status: "OL", pollAt: w.now, runtime: -1}
+		u := &randomUPS{conf: mc, status: "OL", pollAt: w.now, runtime: -1, notices: newNoticeOracle()}
 		for _, r := range c.Rules.ShutdownWhen {
 			if r.System == "*" || r.System == mc.System {
 				u.rules = append(u.rules, &randomRule{ShutdownWhen: r})
@@ -191,7 +198,7 @@ func (w *randomWorld) poll(u *randomUPS) {
 
 func (w *randomWorld) tellLost(u *randomUPS) {
 	if u.unsure {
-		*u = randomUPS{conf: u.conf, status: u.status, pollAt: u.pollAt, runtime: -1, rules: u.rules}
+		*u = randomUPS{conf: u.conf, status: u.status, pollAt: u.pollAt, runtime: -1, rules: u.rules, notices: u.notices}
 		for _, r := range u.rules {
 			r.sure, r.maybe = time.Time{}, time.Time{}
 		}
@@ -200,6 +207,7 @@ func (w *randomWorld) tellLost(u *randomUPS) {
 		u.lostAt = w.now
 	}
 	u.lost = true
+	w.expected = u.notices.lostPoll(w)
 	w.step(Lost{UPS: u.conf.System, Waited: time.Duration(w.rnd.IntN(11)) * second})
 }
 
@@ -229,6 +237,10 @@ func (w *randomWorld) tellStatus(u *randomUPS) {
 	st := Status{UPS: u.conf.System, Status: u.status, Partial: w.rnd.IntN(30) == 0}
 	if !st.Partial {
 		u.runtime = -1
+		st.Buzzwords = []string{"", "", "vendor:x:ECO"}[w.rnd.IntN(3)]
+		if HasAlarm(u.status) {
+			st.Alarm = []string{"", "fan", "fan", "fan and charger"}[w.rnd.IntN(4)]
+		}
 	}
 	charge := 100
 	for _, name := range Variables(w.conf, u.conf.System, u.status) {
@@ -251,6 +263,7 @@ func (w *randomWorld) tellStatus(u *randomUPS) {
 		since(&r.sure, holds)
 		since(&r.maybe, holds || st.Partial && onBattery)
 	}
+	w.expected = u.notices.status(w, st)
 	w.step(st)
 }
 
@@ -323,6 +336,7 @@ func (w *randomWorld) surprise() int {
 func (w *randomWorld) doubt() {
 	for _, u := range w.ups {
 		u.unsure = true
+		u.notices.doubt(w.now)
 		if u.reached {
 			u.lastGood = w.now
 		}
@@ -332,6 +346,7 @@ func (w *randomWorld) doubt() {
 // beginAnew is for after a sleep: what lasted before it does not count.
 func (w *randomWorld) beginAnew() {
 	for _, u := range w.ups {
+		clear(u.notices.held)
 		for _, t := range []*time.Time{&u.offSince, &u.overSince, &u.lowSince, &u.lowMaybe} {
 			if !t.IsZero() {
 				*t = w.now
@@ -355,7 +370,7 @@ func (w *randomWorld) reload() {
 
 func (w *randomWorld) randomStatus() string {
 	ts := []string{[]string{"OL", "OB", "OB", "OB LB", "OB LB", ""}[w.rnd.IntN(6)]}
-	for _, t := range []string{"LB", "CAL", "OFF", "BYPASS", "ALARM", "OVER", "FSD", "RB", "TRIM", "XYZ"} {
+	for _, t := range []string{"LB", "CAL", "OFF", "BYPASS", "ALARM", "OVER", "FSD", "RB", "TRIM", "BOOST", "ECO", "HB", "XYZ", "ABC"} {
 		if w.rnd.IntN(12) == 0 {
 			ts = append(ts, t)
 		}
@@ -369,8 +384,13 @@ func (w *randomWorld) step(ev Event) {
 		return
 	}
 	w.note("%s", ev)
+	if ev, ok := ev.(FSDSet); ok {
+		w.expected = w.find(ev.UPS).notices.fsdSet(ev)
+	}
+	as := w.m.Step(w.now, ev)
+	w.checkNotices(ev, as)
 	var answers []Event
-	for _, a := range w.m.Step(w.now, ev) {
+	for _, a := range as {
 		w.note("  %s", a)
 		switch a := a.(type) {
 		case PollEvery:
@@ -411,6 +431,9 @@ func (w *randomWorld) step(ev Event) {
 		w.t.Errorf("phase went back from %s to %s", w.phase, p)
 	} else {
 		w.phase = p
+	}
+	if w.steps++; w.steps%20 == 0 && w.phase == Watching {
+		w.checkReport()
 	}
 	for _, a := range answers {
 		w.step(a)
