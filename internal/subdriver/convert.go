@@ -3,6 +3,7 @@ package subdriver
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -159,25 +160,40 @@ func (a *active) plausible(n float64) bool {
 		return false
 	}
 	least, most := limits(a.name)
-	return n >= least && n <= most
+	return n >= least && (n <= most || a.name != quantity(a.name)) // what was set wrong is shown
 }
 
-// limits returns what a variable may be at all. A current may flow either way, and a
-// timer of -1 does not run. A limit of the charge beyond 100 is shown, so that it can be
-// set right.
-func limits(name string) (least, most float64) {
-	if name == ups.ChargeName {
-		return 0, 100
+// settable reports why a variable may not be set to a text: it could not be what the
+// variable is said to be.
+func (a *active) settable(text string) error {
+	n, err := parseNumber(text)
+	if err != nil || a.As != "" || a.Valid != nil || a.AnyBit {
+		return nil // the rest is the converter's business
 	}
+	if least, most := limits(a.name); n < least || n > most {
+		return fmt.Errorf("%s cannot be %s", a.name, text)
+	}
+	return nil
+}
+
+// quantity cuts off what makes a variable a limit of another one.
+func quantity(name string) string {
 	for _, limit := range [...]string{".nominal", ".low", ".high", ".warning", ".restart"} {
 		name = strings.TrimSuffix(name, limit)
 	}
+	return name
+}
+
+// limits returns what a variable may be at all. A current may flow either way, and a
+// timer of -1 does not run.
+func limits(name string) (least, most float64) {
+	name = quantity(name)
 	switch name[strings.LastIndexByte(name, '.')+1:] {
-	case "humidity":
+	case "charge", "humidity":
 		return 0, 100
 	case "temperature":
 		return -100, 200
-	case "voltage", "frequency", "charge", "runtime", "load", "power", "realpower", "capacity", "transfer":
+	case "voltage", "frequency", "runtime", "load", "power", "realpower", "capacity", "transfer":
 		return 0, math.Inf(1)
 	}
 	return math.Inf(-1), math.Inf(1)
@@ -218,6 +234,9 @@ func (w *Walker) inverse(a *active, as, text string) (float64, error) {
 		n, err := parseNumber(text)
 		if err != nil {
 			return 0, err
+		}
+		if n < 0 && !slices.ContainsFunc(c.Points, func(p Point) bool { return p.Y < 0 }) {
+			return 0, fmt.Errorf("%s is below 0, which the device has no number for", text)
 		}
 		return math.Ceil(c.inverse(n)), nil
 	case as == "":

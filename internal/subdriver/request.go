@@ -147,6 +147,9 @@ func (w *Walker) Set(ctx context.Context, name, text string) error {
 	if err := a.RW.check(text); err != nil {
 		return fmt.Errorf("set %s: %w: %w", name, driver.ErrInvalid, err)
 	}
+	if err := a.settable(text); err != nil {
+		return fmt.Errorf("set %s: %w: %w", name, driver.ErrInvalid, err)
+	}
 	n, err := w.number(a, text)
 	if err != nil {
 		return fmt.Errorf("set %s: %w: %w", name, driver.ErrInvalid, err)

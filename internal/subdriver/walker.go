@@ -363,8 +363,13 @@ func (w *Walker) skip(a *active) bool {
 	if a.Kind == Cmd || a.Kind == Setting {
 		return true
 	}
+	return a.Kind == Var && w.taken(a)
+}
+
+// taken reports whether another row provides a variable for good.
+func (w *Walker) taken(a *active) bool {
 	win := w.winner[a.name]
-	return a.Kind == Var && win != nil && win != a && a.If == nil && win.If == nil
+	return w.settings[a.name] != nil || win != nil && win != a && a.If == nil && win.If == nil
 }
 
 // Push applies values that the device sent on its own.
@@ -455,7 +460,7 @@ func (a *active) vital() string {
 // variable publishes what a row gives, if it is its turn.
 func (w *Walker) variable(a *active, v Value, u *driver.Update, provided, lost map[string]bool) {
 	win := w.winner[a.name]
-	if provided[a.name] || a.Kind == Var && win != nil && win != a && a.If == nil && win.If == nil {
+	if provided[a.name] || a.Kind == Var && w.taken(a) {
 		return
 	}
 	if a.If != nil && !a.If.holds(w.env(v.Number)) {
@@ -502,7 +507,7 @@ func (w *Walker) access(a *active) driver.Writable {
 
 // seed gives a setting its first value.
 func (w *Walker) seed(a *active, u *driver.Update) {
-	if w.settings[a.name] != nil {
+	if w.settings[a.name] != nil || w.winner[a.name] != nil {
 		return
 	}
 	text := a.Default
@@ -534,7 +539,7 @@ func (a *active) round(text string) (string, error) {
 	if err != nil || n <= 0 {
 		return text, err
 	}
-	return strconv.Itoa(int(math.Ceil(n/float64(a.Step))) * a.Step), nil
+	return strconv.FormatFloat(math.Ceil(n/float64(a.Step))*float64(a.Step), 'f', 0, 64), nil
 }
 
 // Value returns what is known of a variable, a reg or a setting.

@@ -524,6 +524,74 @@ cmd outlet.2.load.off all send=7
 	})
 }
 
+// A setting takes its turn among the rows for a variable, too: what the device has
+// elsewhere must not change when the power is cut.
+func TestSettingsTakeTheirTurn(t *testing.T) {
+	s := numbers(map[string]float64{"timer": -1, "elsewhere": 5, "off": 0})
+	table := `setting ups.delay.shutdown timer default=20 rw=10
+var ups.delay.shutdown elsewhere
+var ups.delay.start elsewhere
+setting ups.delay.start timer default=30 rw=10
+cmd load.off.delay off send="{ups.delay.shutdown}"
+`
+	run(t, table, Options{}, s, func(t *testing.T, session *driver.Session, w *Walker) {
+		expect(t, session, map[string]string{"ups.delay.shutdown": "20", "ups.delay.start": "5"})
+		time.Sleep(time.Minute)
+		if err := w.Command(t.Context(), "load.off.delay", ""); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.taken(); !slices.Equal(got, []string{"off=20"}) {
+			t.Errorf("load.off.delay wrote %v; want off=20", got)
+		}
+		if err := w.Set(t.Context(), "ups.delay.start", "7"); !errors.Is(err, driver.ErrUnknown) {
+			t.Errorf("Set of a variable whose setting came too late = %v; want ErrUnknown", err)
+		}
+	})
+}
+
+// What is rounded up to a step stays what it is: a delay that is too long must not
+// become none.
+func TestStepsOfLargeNumbers(t *testing.T) {
+	s := numbers(map[string]float64{"off": 0})
+	own := Options{Setting: func(string) string { return "1e30" }}
+	run(t, "setting ups.delay.shutdown off default=20 rw=10 step=60\ncmd load.off.delay off send=20 step=60\n", own, s, func(t *testing.T, session *driver.Session, w *Walker) {
+		expect(t, session, map[string]string{"ups.delay.shutdown": "1000000000000000019884624838656"})
+		if err := w.Command(t.Context(), "load.off.delay", "1e20"); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.taken(); !slices.Equal(got, []string{"off=100000000000000000000"}) {
+			t.Errorf("load.off.delay of 1e20 wrote %v; want that", got)
+		}
+	})
+}
+
+// What would be unknown when it is read again is not written.
+func TestSetRefusesWhatCannotBe(t *testing.T) {
+	s := numbers(map[string]float64{"n": 150, "c": 5})
+	table := `curve steps 1=12 2=18
+var battery.charge.low n rw=5
+var input.transfer.low n rw=5
+var ups.a n rw=5
+var ups.b c as=steps rw=5
+`
+	run(t, table, Options{}, s, func(t *testing.T, session *driver.Session, w *Walker) {
+		expect(t, session, map[string]string{"battery.charge.low": "150"}) // so that it can be set right
+		for _, test := range []struct {
+			name, value string
+			ok          bool
+		}{
+			{"battery.charge.low", "101", false}, {"battery.charge.low", "100", true}, {"battery.charge.low", "-1", false},
+			{"input.transfer.low", "-1", false}, {"input.transfer.low", "300", true}, {"ups.a", "-1", true},
+			{"ups.b", "-1", false}, {"ups.b", "0", true},
+		} {
+			err := w.Set(t.Context(), test.name, test.value)
+			if (err == nil) != test.ok || err != nil && !errors.Is(err, driver.ErrInvalid) {
+				t.Errorf("Set %s to %s = %v; want it to work: %t", test.name, test.value, err, test.ok)
+			}
+		}
+	})
+}
+
 func TestClasses(t *testing.T) {
 	s := numbers(map[string]float64{"v": 1})
 	table := "var ups.a v class=big\nvar ups.b v class=!big\nvar ups.c v class=small,big\nvar ups.d v class=big,!new\nvar ups.e v\n"
