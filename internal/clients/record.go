@@ -1,10 +1,10 @@
 package clients
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,7 +50,7 @@ type recorder struct {
 	serials  bool
 
 	client *upsclient.Client // nil while there is no connection
-	w      io.Writer
+	w      *bufio.Writer    // the file; what fails once is told by each Flush
 	known  map[string]string
 	begin  time.Time
 	timed  int    // seconds that TIMER lines say so far
@@ -134,20 +134,26 @@ func (r *recorder) run(ctx context.Context) error {
 	err = r.follow(ctx)
 	// The last state lasts as long as it was seen.
 	r.timer(time.Now())
-	return errors.Join(err, r.buf.Flush(), closeFile())
+	if flushed := r.w.Flush(); err == nil {
+		err = flushed
+	}
+	if err = errors.Join(err, closeFile()); err != nil {
+		return program.Exitf(1, "record: %w", err)
+	}
+	return nil
 }
 
-// open opens the file. Standard output is flushed with each look.
+// open opens the file, which is flushed with each look.
 func (r *recorder) open() (closeFile func() error, err error) {
 	if r.file == "-" {
-		r.w = r.Stdout
+		r.w = r.buf
 		return func() error { return nil }, nil
 	}
 	f, err := record.CreateFile(r.file, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	r.w = f
+	r.w = bufio.NewWriter(f)
 	return f.Close, nil
 }
 
@@ -160,7 +166,7 @@ func (r *recorder) follow(ctx context.Context) error {
 		limit = time.After(r.limit)
 	}
 	for {
-		if err := r.buf.Flush(); err != nil {
+		if err := r.w.Flush(); err != nil {
 			return err
 		}
 		select {
@@ -174,14 +180,12 @@ func (r *recorder) follow(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := r.note(vars, err); err != nil {
-			return program.Exitf(1, "record: write %s: %w", r.file, err)
-		}
+		r.note(vars, err)
 	}
 }
 
 // note writes down what a look brought.
-func (r *recorder) note(vars []upsclient.Variable, failure error) error {
+func (r *recorder) note(vars []upsclient.Variable, failure error) {
 	lost := ""
 	if failure != nil {
 		lost = upsclient.Label(failure)
@@ -195,10 +199,9 @@ func (r *recorder) note(vars []upsclient.Variable, failure error) error {
 		fmt.Fprintf(r.w, "# after %d s: %s\n", int(time.Since(r.begin).Seconds()), text)
 		r.warn("record: %s: %s", r.system, text)
 	}
-	if failure != nil {
-		return nil
+	if failure == nil {
+		r.write(vars)
 	}
-	return r.write(vars)
 }
 
 // look reads all variables.
@@ -214,7 +217,7 @@ func (r *recorder) look(ctx context.Context) ([]upsclient.Variable, error) {
 }
 
 // write writes what has changed, after the time since the last change.
-func (r *recorder) write(vars []upsclient.Variable) error {
+func (r *recorder) write(vars []upsclient.Variable) {
 	var b strings.Builder
 	seen := make(map[string]bool)
 	for _, v := range vars {
@@ -241,11 +244,10 @@ func (r *recorder) write(vars []upsclient.Variable) error {
 		fmt.Fprintf(&b, "%s:\n", name)
 	}
 	if b.Len() == 0 {
-		return nil
+		return
 	}
 	r.timer(time.Now())
-	_, err := io.WriteString(r.w, b.String())
-	return err
+	r.w.WriteString(b.String())
 }
 
 // timer writes how long nothing changed. Fractions of seconds are not lost: the

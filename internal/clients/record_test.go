@@ -1,13 +1,19 @@
 package clients
 
 import (
+	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"gonut/upsclient"
 )
 
 // say makes the server list these variables.
@@ -100,6 +106,19 @@ func TestRecord(t *testing.T) {
 			t.Errorf("%s = %s, %v; want %s", name, got, err, want)
 		}
 	}
+}
+
+// What was seen first is most of a recording, and nothing may change for hours.
+func TestRecordEndsWhenTheDiskIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		r := &recorder{w: bufio.NewWriter(fullDisk{}), interval: time.Hour, begin: time.Now(), known: make(map[string]string)}
+		r.write([]upsclient.Variable{{Name: "ups.status", Value: "OL"}})
+		if err := r.follow(ctx); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("follow = %v; want %v at once", err, syscall.ENOSPC)
+		}
+	})
 }
 
 func TestRecordErrors(t *testing.T) {
