@@ -50,8 +50,11 @@ func (s *Session) killOnce(ctx context.Context) error {
 		}
 		w.dev = dev
 		// Many devices learn here which of their ways to power off exists. If it
-		// fails, the attempt is still worth making.
-		if err := dev.Poll(ctx, Init, new(Update)); err != nil {
+		// fails, the attempt is still worth making, and must have time left.
+		deadline, _ := ctx.Deadline()
+		half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+		if err := dev.Poll(half, Init, new(Update)); err != nil {
 			s.log.Warn("poll device", "error", err)
 		}
 		return outcome{err: cutPower(ctx, dev, commands, s.log)}

@@ -140,7 +140,10 @@ func (b *bench) Poll(ctx context.Context, d driver.Depth, u *driver.Update) erro
 
 func (b *bench) Wake() <-chan struct{} { return b.wake }
 
-func (b *bench) Command(_ context.Context, name, param string) error {
+func (b *bench) Command(ctx context.Context, name, param string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.done = append(b.done, strings.TrimSpace(name+" "+param))
@@ -769,6 +772,10 @@ func TestKillOpensTheDeviceItself(t *testing.T) {
 		}
 		if _, closes, _ := b.count(); closes != 1 || strings.Join(b.done, " ") != "shutdown.default" {
 			t.Errorf("closed %d times, told %q; want 1, shutdown.default", closes, b.done)
+		}
+		b.slow = time.Hour // it answers no question, but may take an order
+		if err := s.Kill(t.Context()); err != nil || len(b.done) != 2 {
+			t.Errorf("Kill of a device that cannot be polled = %v, told %q; want nil and shutdown.default again", err, b.done)
 		}
 		b.hang = true
 		begin := time.Now()
