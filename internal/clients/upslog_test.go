@@ -303,6 +303,7 @@ func TestUPSLogBackground(t *testing.T) {
 		{[]string{"-F", "-s", "a", "-l", "f"}, false},
 		{[]string{"-m", "a,f", "-m", "b,-"}, false},
 		{[]string{"a", "f", "3", "%VAR", "x.y%"}, true},
+		{[]string{"-s", "a", "-l", "f", "-f", ""}, true},
 	} {
 		u := &upslog{call: newCall(program.Env{Args: append([]string{"upslog"}, tt.args...), Getenv: func(string) string { return "" }}, "upslog", "")}
 		operands, _, err := u.options("s:l:m:i:d:f:NFBp:u:", u.option)
@@ -314,6 +315,9 @@ func TestUPSLogBackground(t *testing.T) {
 		}
 		if slices.Contains(tt.args, "%VAR") && u.format != "%VAR x.y% " {
 			t.Errorf("format of operands = %q; want the words, each followed by a blank", u.format)
+		}
+		if slices.Contains(tt.args, "-f") && u.format != defaultLogFormat {
+			t.Errorf("empty format = %q; want the default", u.format)
 		}
 	}
 }
