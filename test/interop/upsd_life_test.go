@@ -189,7 +189,7 @@ func TestUPSDReloadsCertificates(t *testing.T) {
 	defer stays.Close()
 	first := serial()
 	os.Remove(filepath.Join(h.dir, "upsd.pem"))
-	if r := h.run(ourProgram("cert", "-dir", h.dir, "localhost")); r.code != 0 {
+	if r := h.run(ourProgram("nut", "cert", "-dir", h.dir, "localhost")); r.code != 0 {
 		t.Fatalf("nut cert: %s", r.stderr)
 	}
 	if got := serial(); got != first {

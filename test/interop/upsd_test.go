@@ -240,7 +240,7 @@ func askLine(t *testing.T, c net.Conn, r *bufio.Reader, request string) string {
 func withTLS(t *testing.T) (*host, *process) {
 	t.Helper()
 	h := newHost(t, upsdFiles())
-	if r := h.run(ourProgram("cert", "-dir", h.dir, "localhost")); r.code != 0 {
+	if r := h.run(ourProgram("nut", "cert", "-dir", h.dir, "localhost")); r.code != 0 {
 		t.Fatalf("nut cert: %s", r.stderr)
 	}
 	h.write("upsd.conf", "LISTEN 127.0.0.1 @PORT@\nCERTFILE @DIR@/upsd.pem\n")
