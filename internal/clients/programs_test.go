@@ -247,6 +247,12 @@ func TestUPSRWSet(t *testing.T) {
 			t.Errorf("upsrw %s = %+v; want %+v", tt.args, got, tt.want)
 		}
 	}
+	// A script whose variable is empty must not be told that all went well.
+	f := &fakeServer{answers: defaultAnswers()}
+	want := run{"", "Error: old variable names are not supported\n", 1}
+	if got := runProgram(t, UPSRW(), f, nil, "", "-u", "admin", "-p", "secret", "-s", "", "ups"); got != want {
+		t.Errorf("upsrw -s \"\" = %+v; want %+v", got, want)
+	}
 }
 
 func TestConnectTimeoutSources(t *testing.T) {

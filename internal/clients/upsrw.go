@@ -35,16 +35,16 @@ func UPSRW() program.Program {
 func runUPSRW(ctx context.Context, e program.Env) (err error) {
 	r := &order{call: newCall(e, "upsrw", upsrwHelp), limit: 10 * time.Second}
 	defer r.finish(&err)
-	set := ""
+	set, setting := "", false
 	operands, done, err := r.options("ls:"+orderOptions, func(o program.Option) error {
 		switch o.Letter {
 		case 'l':
-			if set != "" {
+			if setting {
 				r.warn("Listing mode requested, overriding setvar specified earlier!")
 			}
-			set = ""
+			setting = false
 		case 's':
-			set = o.Arg
+			set, setting = o.Arg, true
 		}
 		return r.option(o)
 	})
@@ -60,7 +60,7 @@ func runUPSRW(ctx context.Context, e program.Env) (err error) {
 		return err
 	}
 	defer c.Logout(ctx)
-	if set == "" {
+	if !setting {
 		return r.listVariables(ctx, c, system.UPS)
 	}
 	return r.setVariable(ctx, c, system, set)
