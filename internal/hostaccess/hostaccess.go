@@ -1,8 +1,8 @@
 // Package hostaccess answers who may use a service by the rules of hosts.allow and
 // hosts.deny, as the tcp-wrappers library did: the first rule that matches decides,
 // allow before deny, and who matches none may. It understands addresses, networks
-// and users; it looks up no names, runs no commands, and rules that need either
-// never match, which it says.
+// and users; it looks up no names, so that patterns which need one never match, and
+// runs no commands. It says what it does not understand, and then rather keeps out.
 package hostaccess
 
 import (
@@ -13,7 +13,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"path"
+	"slices"
 	"strings"
 )
 
@@ -26,14 +26,16 @@ func System() Files { return Files{"/etc/hosts.allow", "/etc/hosts.deny"} }
 // Rules are the rules of both files that concern one service. The nil Rules let
 // everybody in.
 type Rules struct {
+	service     string
 	allow, deny []rule
 	files       [2]fs.FileInfo
 }
 
 // A rule is one line.
 type rule struct {
-	clients list
-	verdict verdict
+	services list
+	clients  list
+	verdict  verdict
 }
 
 type verdict uint8
@@ -44,22 +46,17 @@ const (
 	keepOut
 )
 
-// A list is patterns, less those behind EXCEPT.
-type list struct {
-	patterns []pattern
-	except   *list
-}
-
-// A pattern is one word of a list: for the users (user@…) and for the client.
-type pattern struct {
-	user string // a glob; empty for all
-	host string
+// A Client is who wants to use the service.
+type Client struct {
+	Addr  netip.Addr // its own address
+	Local netip.Addr // the address of ours that it came to
+	User  string
 }
 
 // Load reads both files for a service. A file that is not there has no rules.
 // Problems are lines that do not do what they seem to; each has file and line.
 func Load(f Files, service string) (r *Rules, problems []string, err error) {
-	r = &Rules{}
+	r = &Rules{service: service}
 	for i, name := range []string{f.Allow, f.Deny} {
 		file, err := os.Open(name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -104,58 +101,94 @@ func (r *Rules) Changed(f Files) bool {
 	return false
 }
 
-// Admits reports whether the user at addr may use the service.
-func (r *Rules) Admits(addr netip.Addr, user string) bool {
+// Admits reports whether the client may use the service.
+func (r *Rules) Admits(c Client) bool {
 	if r == nil {
 		return true
 	}
-	addr = addr.Unmap().WithZone("")
+	c.Addr, c.Local = c.Addr.Unmap().WithZone(""), c.Local.Unmap().WithZone("")
 	for _, l := range r.allow {
-		if l.clients.match(addr, user) {
+		if l.matches(c, r.service) {
 			return l.verdict != keepOut
 		}
 	}
 	for _, l := range r.deny {
-		if l.clients.match(addr, user) {
+		if l.matches(c, r.service) {
 			return l.verdict == letIn
 		}
 	}
 	return true
 }
 
-// parse reads the rules of one file that name the service.
+func (l *rule) matches(c Client, service string) bool {
+	return l.services.match(func(p pattern) bool { return p.service(c, service) }) &&
+		l.clients.match(func(p pattern) bool { return p.client(c) })
+}
+
+// parse reads the rules of one file that may concern the service.
 func parse(r io.Reader, name, service string) (rules []rule, problems []string, err error) {
-	s := bufio.NewScanner(r)
-	for no, line := 1, ""; s.Scan(); no++ {
-		line += s.Text()
-		if before, more := strings.CutSuffix(line, `\`); more {
-			line = before
-			continue
-		}
-		text := strings.TrimSpace(line)
-		line = ""
+	problem := func(no int, format string, args ...any) {
+		problems = append(problems, fmt.Sprintf("%s:%d: ", name, no)+fmt.Sprintf(format, args...))
+	}
+	lines := lineReader{in: bufio.NewScanner(r)}
+	for lines.next() {
+		text, no := strings.TrimSpace(lines.text), lines.no
 		if text == "" || text[0] == '#' {
 			continue
 		}
 		fields := fields(text)
 		if len(fields) < 2 {
-			problems = append(problems, fmt.Sprintf("%s:%d: no ':' between services and clients; the line is ignored", name, no))
+			problem(no, "no ':' between services and clients; the line is ignored")
 			continue
 		}
-		services, _ := parseList(words(fields[0]))
-		if !services.names(service) {
+		l := rule{services: parseList(words(fields[0])), clients: parseList(words(fields[1]))}
+		if !slices.ContainsFunc(l.services.patterns, func(p pattern) bool { return p.named(service) }) {
 			continue
 		}
-		clients, odd := parseList(words(fields[1]))
-		for _, o := range odd {
-			problems = append(problems, fmt.Sprintf("%s:%d: %s never matches: names of hosts are not looked up", name, no, o))
+		var bad string
+		if l.verdict, bad = verdictOf(fields[2:]); bad != "" {
+			problem(no, "%s; the line keeps out whom it names", bad)
 		}
-		rules = append(rules, rule{clients, verdictOf(fields[2:])})
+		ps := l.clients.all()
+		for _, p := range l.services.all() {
+			if p.before != "" {
+				ps = append(ps, p)
+			}
+		}
+		for _, p := range ps {
+			if why := p.never(); why != "" {
+				problem(no, "%s never matches: %s", p.host, why)
+			}
+		}
+		rules = append(rules, l)
 	}
-	return rules, problems, s.Err()
+	return rules, problems, lines.in.Err()
 }
 
-// fields splits a line at the colons that are not within [ ].
+// A lineReader joins lines that end with a backslash to the one below.
+type lineReader struct {
+	in   *bufio.Scanner
+	text string
+	no   int // of the last part of text
+}
+
+func (r *lineReader) next() bool {
+	r.text = ""
+	for any := false; ; any = true {
+		if !r.in.Scan() {
+			return any
+		}
+		r.no++
+		part, more := strings.CutSuffix(r.in.Text(), `\`)
+		r.text += part
+		if !more {
+			return true
+		}
+	}
+}
+
+// fields splits a line at the colons that are neither within [ ] nor behind a
+// backslash.
 func fields(line string) []string {
 	var fs []string
 	depth, from := 0, 0
@@ -165,7 +198,7 @@ func fields(line string) []string {
 			depth++
 		case c == ']' && depth > 0:
 			depth--
-		case c == ':' && depth == 0:
+		case c == ':' && depth == 0 && (i == 0 || line[i-1] != '\\'):
 			fs = append(fs, line[from:i])
 			from = i + 1
 		}
@@ -174,141 +207,5 @@ func fields(line string) []string {
 }
 
 func words(field string) []string {
-	return strings.FieldsFunc(field, func(c rune) bool { return c == ' ' || c == '\t' || c == ',' })
-}
-
-// verdictOf finds what the options of a line say; those that run commands do not
-// matter here, but twist keeps the client from the service.
-func verdictOf(options []string) verdict {
-	v := byFile
-	for _, o := range options {
-		switch w := words(o); {
-		case len(w) == 0:
-		case strings.EqualFold(w[0], "ALLOW"):
-			v = letIn
-		case strings.EqualFold(w[0], "DENY"), strings.EqualFold(w[0], "twist"):
-			v = keepOut
-		}
-	}
-	return v
-}
-
-// parseList returns the list and those of its words that can never match.
-func parseList(ws []string) (l list, odd []string) {
-	for i, w := range ws {
-		if strings.EqualFold(w, "EXCEPT") {
-			except, more := parseList(ws[i+1:])
-			l.except = &except
-			return l, append(odd, more...)
-		}
-		p := pattern{host: w}
-		if user, host, ok := strings.Cut(w, "@"); ok && user != "" {
-			p = pattern{user, host}
-		}
-		if !p.understood() {
-			odd = append(odd, w)
-		}
-		l.patterns = append(l.patterns, p)
-	}
-	return l, odd
-}
-
-// names reports whether a list of services has this one.
-func (l list) names(service string) bool {
-	for _, p := range l.patterns {
-		name := p.host
-		if p.user != "" { // service@address of ours
-			name = p.user
-		}
-		if strings.EqualFold(name, "ALL") || name == service {
-			return l.except == nil || !l.except.names(service)
-		}
-	}
-	return false
-}
-
-func (l list) match(addr netip.Addr, user string) bool {
-	for _, p := range l.patterns {
-		if p.matches(addr, user) {
-			return l.except == nil || !l.except.match(addr, user)
-		}
-	}
-	return false
-}
-
-func (p pattern) matches(addr netip.Addr, user string) bool {
-	if p.user != "" && !strings.EqualFold(p.user, "ALL") && !glob(p.user, user) {
-		return false
-	}
-	text := addr.String()
-	h := p.host
-	switch {
-	case strings.EqualFold(h, "ALL"):
-		return true
-	case strings.EqualFold(h, "LOCAL"):
-		return addr.IsLoopback()
-	case strings.HasSuffix(h, "."):
-		return strings.HasPrefix(text, h)
-	case strings.ContainsAny(h, "*?"):
-		return glob(h, text)
-	}
-	net, ok := network(h)
-	return ok && net.Contains(addr)
-}
-
-// understood reports whether the pattern can match at all.
-func (p pattern) understood() bool {
-	h := p.host
-	if strings.EqualFold(h, "ALL") || strings.EqualFold(h, "LOCAL") || strings.Trim(h, "0123456789.*?") == "" {
-		return true
-	}
-	_, ok := network(h)
-	return ok
-}
-
-// network reads an address, address/length, address/mask or those in brackets.
-func network(h string) (netip.Prefix, bool) {
-	h = strings.ReplaceAll(strings.ReplaceAll(h, "[", ""), "]", "")
-	host, mask, has := strings.Cut(h, "/")
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Prefix{}, false
-	}
-	bits := a.BitLen()
-	if has {
-		if m, err := netip.ParseAddr(mask); err == nil && m.BitLen() == bits {
-			ones, ok := ones(m)
-			if !ok {
-				return netip.Prefix{}, false
-			}
-			bits = ones
-		} else if _, err := fmt.Sscanf(mask+"\n", "%d\n", &bits); err != nil {
-			return netip.Prefix{}, false
-		}
-	}
-	p := netip.PrefixFrom(a, bits)
-	return p.Masked(), p.IsValid()
-}
-
-// ones returns the length that a mask like 255.255.0.0 stands for.
-func ones(mask netip.Addr) (n int, ok bool) {
-	ended := false
-	for _, b := range mask.AsSlice() {
-		for bit := byte(0x80); bit != 0; bit >>= 1 {
-			switch {
-			case b&bit == 0:
-				ended = true
-			case ended:
-				return 0, false
-			default:
-				n++
-			}
-		}
-	}
-	return n, true
-}
-
-func glob(pattern, s string) bool {
-	ok, err := path.Match(pattern, s)
-	return ok && err == nil
+	return strings.FieldsFunc(field, func(c rune) bool { return c == ' ' || c == '\t' || c == ',' || c == '\r' })
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"gonut/internal/hostaccess"
 	"gonut/internal/netproto"
 )
 
@@ -90,7 +91,9 @@ func (s *session) identified() netproto.Error {
 	}
 	if a := s.host.addr; a.IsValid() {
 		full, _ := s.conn.RemoteAddr().(*net.TCPAddr)
-		if !s.server.access.current(s.server.log).Admits(full.AddrPort().Addr(), s.user) {
+		ours, _ := s.conn.LocalAddr().(*net.TCPAddr)
+		who := hostaccess.Client{Addr: full.AddrPort().Addr(), Local: ours.AddrPort().Addr(), User: s.user}
+		if !s.server.access.current(s.server.log).Admits(who) {
 			s.remark("kept out by hosts.allow and hosts.deny", "user", s.user)
 			return netproto.ErrAccessDenied
 		}

@@ -226,7 +226,7 @@ func TestHostsAllowThatCannotBeRead(t *testing.T) {
 	l := &log{}
 	f := accessFile{files: hostaccess.Files{Allow: filepath.Join(dir, "allow"), Deny: dir}, service: "upsd"}
 	for range 2 {
-		if !f.current(slog.New(slog.NewTextHandler(l, nil))).Admits(netip.MustParseAddr("192.0.2.1"), "admin") {
+		if !f.current(slog.New(slog.NewTextHandler(l, nil))).Admits(hostaccess.Client{Addr: netip.MustParseAddr("192.0.2.1"), User: "admin"}) {
 			t.Error("without rules somebody is kept out")
 		}
 		f.looked = f.looked.Add(-rulesAge)
