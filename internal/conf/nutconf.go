@@ -51,6 +51,7 @@ type shellSource struct {
 	line     int // read so far
 	begin    int // where the logical line begins
 	modeLine int
+	returned bool // a carriage return was complained about
 }
 
 // logicalLine returns the next line, with the lines that quotes or a backslash
@@ -103,7 +104,10 @@ func shellWord(text string) (word, rest string, err error) {
 			b.WriteByte(c)
 		case c == '\\':
 			if i++; i == len(text) {
-				return b.String(), "", nil
+				if quote != 0 {
+					err = errOpen
+				}
+				return b.String(), "", err
 			}
 			if text[i] == '\n' {
 				if i+1 == len(text) {
@@ -139,7 +143,15 @@ func (s *shellSource) assign(c *NUTConf, text string) {
 		s.warn(s.begin, "export is for shells only; service managers ignore the line")
 		text = strings.TrimLeft(rest, " \t")
 	}
-	if text = strings.TrimRight(text, " \t\r\n"); text == "" || text[0] == '#' {
+	text = strings.TrimRight(text, "\n")
+	if strings.HasSuffix(text, "\r") {
+		text = strings.TrimRight(text, "\r")
+		if !s.returned && text != "" && text[0] != '#' {
+			s.returned = true
+			s.warn(s.begin, "the line ends with a carriage return, which shells take for a part of it; write the file with the line ends of Unix")
+		}
+	}
+	if text == "" || text[0] == '#' {
 		return
 	}
 	word, rest, err := shellWord(text)

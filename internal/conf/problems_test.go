@@ -314,6 +314,10 @@ var badLines = []struct {
 		`1: no blanks are allowed around '='; the line is ignored`,
 		`2: no blanks are allowed around '='; the line is ignored`,
 		`3: no blanks are allowed around '='; the line is ignored`}},
+	{"nut.conf", "# x\r\n\r\nMODE=none\r\nSITE=x\r\n", []string{
+		`3: the line ends with a carriage return, which shells take for a part of it; write the file with the line ends of Unix`}},
+	{"nut.conf", "MODE=none\nUPSD_OPTIONS=\"-D # c\\\n\n", []string{
+		`2: the quote that opens here is never closed; the line is ignored`}},
 	{"nut.conf", "# a comment\nMODE=netservr\n", []string{
 		`2: MODE is one of none, standalone, netserver, netclient, controlled, manual and not "netservr"; did you mean netserver?; none is assumed`}},
 	{"nut.conf", "MODE=none # nothing yet\nMOD=none\n2=3\nhello\nexport MODE=standalone\n", []string{

@@ -399,15 +399,16 @@ lines"
 JOINED=a\
 b
 MIXED=a"b c"'d e'
+BLANK=\ 
 EMPTY=
   NUT_DEBUG_LEVEL=1
 LAST=x`)
 	same(t, "Vars", got.Vars, map[string]string{
 		"MODE": "netserver", "UPSD_OPTIONS": `-D  "x" \y`, "UPSMON_OPTIONS": `-D \x`, "POWEROFF_WAIT": "15 m",
-		"SITE": "two\nlines", "JOINED": "ab", "MIXED": "ab cd e", "EMPTY": "", "NUT_DEBUG_LEVEL": "1", "LAST": "x",
+		"SITE": "two\nlines", "JOINED": "ab", "MIXED": "ab cd e", "BLANK": " ", "EMPTY": "", "NUT_DEBUG_LEVEL": "1", "LAST": "x",
 	})
 	same(t, "Mode", got.Mode, "netserver")
-	same(t, "Mode with CR LF", good(t, ParseNUTConf, "MODE=standalone\r\nUPSD_OPTIONS=-D\r\n").Mode, "standalone")
+	same(t, "Mode with CR LF", lenient(t, ParseNUTConf, "MODE=standalone\r\nUPSD_OPTIONS=-D\r\n").Mode, "standalone")
 	same(t, "Mode of nonsense", lenient(t, ParseNUTConf, "MODE=Netserver\n").Mode, "none")
 	same(t, "Mode twice", lenient(t, ParseNUTConf, "MODE=none\nMODE=manual\n").Mode, "manual")
 }
