@@ -115,6 +115,7 @@ const (
 	tagUsage         = 0x08
 	tagUsageMin      = 0x18
 	tagUsageMax      = 0x28
+	tagDelimiter     = 0xA8
 	maxUsagesPerItem = 1024
 )
 
@@ -140,6 +141,7 @@ type parser struct {
 	usages []Usage
 	min    Usage
 	hasMin bool
+	set    int // where in usages a delimited set begins, plus 1; 0: none is open
 }
 
 func (p *parser) item(tag byte, data []byte) error {
@@ -194,6 +196,8 @@ func (p *parser) item(tag byte, data []byte) error {
 		p.min, p.hasMin = p.usage(data), true
 	case tagUsageMax:
 		p.usageRange(p.usage(data))
+	case tagDelimiter:
+		p.delimit(u == 1)
 	}
 	if len(p.usages) > maxUsagesPerItem {
 		return errors.New("too many usages for one item")
@@ -220,6 +224,18 @@ func (p *parser) usageRange(last Usage) {
 		}
 	}
 	p.hasMin = false
+}
+
+// delimit begins or ends a set of usages that are names for one and the same field. The
+// first is the one that the device likes best.
+func (p *parser) delimit(begins bool) {
+	switch {
+	case begins:
+		p.set = len(p.usages) + 1
+	case p.set > 0:
+		p.usages = p.usages[:min(p.set, len(p.usages))]
+		p.set = 0
+	}
 }
 
 func (p *parser) open(argument uint32) error {
@@ -249,7 +265,7 @@ func (p *parser) close() {
 
 func (p *parser) clearLocals() {
 	p.usages = p.usages[:0]
-	p.hasMin = false
+	p.hasMin, p.set = false, 0
 }
 
 // field emits one field for each usage of the main item. Fields beyond the usages

@@ -308,6 +308,27 @@ func TestParseKeepsStateAsTheClassSays(t *testing.T) {
 	}
 }
 
+// Usages between delimiters are names for one field: the others do not move on.
+func TestParseTakesTheFirstOfADelimitedSet(t *testing.T) {
+	for text, want := range map[string]string{
+		"05 84 09 04 a1 01 75 08 95 02 a9 01 09 30 09 31 a9 00 09 32 b1 02 c0": "00840004.00840030@0 00840004.00840032@8",
+		"05 84 09 04 a1 01 75 08 95 02 09 30 a9 01 19 31 29 33 a8 b1 02 c0":    "00840004.00840030@0 00840004.00840031@8",
+		"05 84 09 04 a1 01 75 08 95 02 a9 01 a9 00 a9 00 09 30 b1 02 c0":       "00840004.00840030@0",
+		"05 84 09 04 a1 01 75 08 95 01 a9 01 09 30 b1 02 09 31 a9 00 b1 02 c0": "00840004.00840030@0 00840004.00840031@8",
+		"05 84 a9 01 09 04 09 05 a9 00 a1 01 75 08 95 02 09 30 09 31 b1 02 c0": "00840004.00840030@0 00840004.00840031@8",
+		"05 84 09 04 a1 01 75 08 95 03 a9 01 09 30 09 31 09 32 b1 02 a9 00 c0": "00840004.00840030@0 00840004.00840031@8 00840004.00840032@16",
+	} {
+		d, err := Parse(unhex(t, text))
+		var got []string
+		for _, f := range d.Fields {
+			got = append(got, fmt.Sprintf("%s@%d", f.Path.Text(func(Usage) string { return "" }), f.Offset))
+		}
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("Parse(%s) = %v, %v; want %s", text, got, err, want)
+		}
+	}
+}
+
 func TestParseRepairsUnsignedMaximum(t *testing.T) {
 	d, err := Parse(unhex(t, "0584 0904 a101 8501 7508 9501 1500 25ff 0935 b102 c0"))
 	if err != nil {
