@@ -38,6 +38,7 @@ func Embedded() []Layer { return []Layer{{"", tables.Files()}} }
 type Library struct {
 	Tables   []*Table
 	Problems []Problem // of files that could not be used, and warnings
+	common   []*Table  // that are only there to be used by others
 }
 
 // Load reads all tables of a family. A file that has errors is left out, so that
@@ -47,7 +48,11 @@ func Load(family string, layers []Layer) *Library {
 	lib := &Library{}
 	for _, name := range l.names() {
 		t, err := l.table(name)
-		if err == nil && !t.common() {
+		switch {
+		case err != nil:
+		case t.common():
+			lib.common = append(lib.common, t)
+		default:
 			lib.Tables = append(lib.Tables, t)
 		}
 	}

@@ -200,6 +200,7 @@ func TestTool(t *testing.T) {
 		{[]string{"list"}, 0, []string{"acme", good, "apc", "built in", "tripplite"}},
 		{[]string{"show", "acme"}, 0, []string{"# " + good, "match usb 1234:0001"}},
 		{[]string{"show", "hid/apc"}, 0, []string{"APC HID"}},
+		{[]string{"show", "pdc"}, 0, []string{"usage   00840004 UPS", "enum    beeper"}},
 		{[]string{"show", "tripplight"}, 1, []string{"there is no table tripplight (did you mean tripplite?)"}},
 		{[]string{"converters"}, 0, []string{"kelvin ", "bcd-date "}},
 		{[]string{"quirks"}, 0, []string{"hid     pollonly       no pipe"}},

@@ -104,7 +104,7 @@ func mean(word string, known []string) string {
 	if n := words.Nearest(word, known); n != "" {
 		return "did you mean " + n + "?"
 	}
-	if len(known) > 0 && len(known) <= 24 {
+	if len(known) > 0 && len(known) <= 32 {
 		return "known are " + strings.Join(known, ", ")
 	}
 	return ""
@@ -203,7 +203,7 @@ func (p *parser) settings(from int) (plain []setting, given []setting) {
 			given = append(given, setting{p.words[i], p.words[i+2], i})
 			i += 2
 		case i+1 < len(p.words) && p.words[i+1] == "=":
-			p.fail(i+1, "", "%s= has no value", p.words[i])
+			p.fail(i+1, "write one behind it, or leave it out", "%s= has no value", p.words[i])
 			i++
 		case p.words[i] == "=":
 			p.fail(i, "put the name before it", "'=' stands alone")
@@ -258,7 +258,7 @@ func (p *parser) usage() {
 	}
 	name := p.words[2]
 	if _, ok := p.t.codes[strings.ToLower(name)]; ok {
-		p.fail(2, "", "usage %s has a code already", name)
+		p.fail(2, "leave one of them out", "usage %s has a code already", name)
 		return
 	}
 	p.t.codes[strings.ToLower(name)] = uint32(code)
@@ -335,7 +335,7 @@ func (p *parser) matchSetting(m *Match, s setting) {
 		m.Reason = s.value
 		return
 	default:
-		v, err := strconv.ParseFloat(s.value, 64)
+		v, err := parseLiteral(s.value)
 		if err != nil {
 			p.fail(s.word, "a match line takes vendor= product= text= answer= quirk= and constants, which are numbers", "%s=%s is neither a condition nor a constant", s.key, s.value)
 			return
@@ -394,7 +394,7 @@ func (p *parser) lookup(bits bool) {
 			continue
 		}
 		if _, ok := e.text(raw); ok && !bits {
-			p.fail(s.word, "", "%d is in enum %s already", raw, e.Name)
+			p.fail(s.word, "leave one of them out", "%d is in enum %s already", raw, e.Name)
 			continue
 		}
 		e.Entries = append(e.Entries, Entry{raw, s.value})
@@ -415,7 +415,7 @@ func (p *parser) curve() {
 		x, err1 := parseLiteral(s.key)
 		y, err2 := parseLiteral(s.value)
 		if err1 != nil || err2 != nil {
-			p.fail(s.word, "", "%s=%s is not a point", s.key, s.value)
+			p.fail(s.word, "write X=Y, two numbers", "%s=%s is not a point", s.key, s.value)
 			continue
 		}
 		if n := len(c.Points); n > 0 && x <= c.Points[n-1].X {
@@ -436,10 +436,10 @@ func parseLiteral(text string) (float64, error) {
 		return float64(i), nil
 	}
 	v, err := strconv.ParseFloat(text, 64)
-	if err == nil && (math.IsNaN(v) || math.IsInf(v, 0)) {
-		err = strconv.ErrRange
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+		return 0, fmt.Errorf("%q is not a number", text)
 	}
-	return v, err
+	return v, nil
 }
 
 func (p *parser) rule() {
@@ -484,9 +484,11 @@ func (p *parser) each() {
 	_, given := p.settings(2)
 	for _, s := range given {
 		var err error
+		var n int64
 		switch s.key {
 		case "from":
-			g.from, err = strconv.Atoi(s.value)
+			n, err = whole(s.value)
+			g.from = int(n)
 		case "to":
 			if g.to, err = strconv.Atoi(s.value); err != nil {
 				g.to, g.toName, err = -1, s.value, nil
@@ -494,7 +496,8 @@ func (p *parser) each() {
 		case "mark":
 			g.mark = s.value
 		case "shift":
-			g.shift, err = strconv.Atoi(s.value)
+			n, err = whole(s.value)
+			g.shift = int(n)
 		case "if":
 			g.cond, err = ParseExpr(s.value)
 		default:
@@ -518,7 +521,7 @@ func (p *parser) each() {
 
 func (p *parser) end() {
 	if p.group == nil {
-		p.fail(0, "", "end without each")
+		p.fail(0, "leave it out, or begin the part with each", "end without each")
 		return
 	}
 	p.group = p.group.outer

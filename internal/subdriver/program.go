@@ -239,7 +239,7 @@ func (t *tool) show(name string) error {
 	}
 	var known []string
 	for _, l := range t.libraries() {
-		for _, table := range l.Tables {
+		for _, table := range slices.Concat(l.Tables, l.common) {
 			if table.Name == short && (family == "" || family == table.Family) {
 				fmt.Fprintf(t.out, "# %s\n%s", cmp.Or(table.Origin, table.Name), table.Text())
 				return nil

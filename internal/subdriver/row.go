@@ -1,6 +1,7 @@
 package subdriver
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -153,24 +154,26 @@ func (p *parser) rowOption(row *Row, step *Step, s setting) (err error) {
 		row.Offset, err = parseConstant(s.value)
 	case "bit":
 		var n int64
-		n, err = strconv.ParseInt(s.value, 0, 64)
+		n, err = whole(s.value)
 		if err == nil && (n < 0 || n > 62) {
 			err = fmt.Errorf("bits are numbered from 0 to 62")
 		} else {
 			row.Mask, row.Shift = 1<<n, int(n)
 		}
 	case "mask":
-		row.Mask, err = strconv.ParseInt(s.value, 0, 64)
+		row.Mask, err = whole(s.value)
 		if err == nil && row.Mask == 0 {
 			err = fmt.Errorf("no bits are left")
 		}
 	case "shift":
-		row.Shift, err = strconv.Atoi(s.value)
-		if err == nil && (row.Shift < 0 || row.Shift > 62) {
+		var n int64
+		n, err = whole(s.value)
+		if err == nil && (n < 0 || n > 62) {
 			err = fmt.Errorf("a shift is from 0 to 62")
 		}
+		row.Shift = int(n)
 	case "or":
-		row.Or, err = strconv.ParseInt(s.value, 0, 64)
+		row.Or, err = whole(s.value)
 	case "on":
 		row.On, err = parseList(s.value)
 		if err != nil && p.t.Family != "hid" { // whose sources are numbers
@@ -179,10 +182,12 @@ func (p *parser) rowOption(row *Row, step *Step, s setting) (err error) {
 	case "off":
 		row.OffOn, err = parseList(s.value)
 	case "step":
-		row.Step, err = strconv.Atoi(s.value)
-		if err == nil && row.Step < 1 {
-			err = fmt.Errorf("a step is at least 1")
+		var n int64
+		n, err = whole(s.value)
+		if err == nil && (n < 1 || n > math.MaxInt32) {
+			err = fmt.Errorf("a step is at least 1, and a number of 32 bits")
 		}
+		row.Step = int(n)
 	case "valid":
 		err = row.valid(s.value)
 	case "fix":
@@ -207,12 +212,21 @@ func (p *parser) rowOption(row *Row, step *Step, s setting) (err error) {
 	case "say":
 		step.Send.Text = s.value
 	case "wait":
-		step.Wait, err = strconv.ParseFloat(s.value, 64)
-		if err == nil && (step.Wait < 0 || step.Wait > 10) {
+		step.Wait, err = parseLiteral(s.value)
+		if err == nil && !(step.Wait >= 0 && step.Wait <= 10) {
 			err = fmt.Errorf("a wait is from 0 to 10 seconds")
 		}
 	}
 	return err
+}
+
+// whole reads a whole number, decimal or with 0x.
+func whole(text string) (int64, error) {
+	n, err := strconv.ParseInt(text, 0, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a whole number", text)
+	}
+	return n, nil
 }
 
 func parseConstant(text string) (Number, error) {
@@ -237,9 +251,9 @@ func parseConstant(text string) (Number, error) {
 func parseList(text string) ([]int64, error) {
 	var list []int64
 	for _, w := range strings.Split(text, ",") {
-		n, err := strconv.ParseInt(w, 0, 64)
+		n, err := whole(w)
 		if err != nil {
-			return nil, fmt.Errorf("%q is not a whole number", w)
+			return nil, err
 		}
 		list = append(list, n)
 	}
@@ -341,7 +355,7 @@ func (p *parser) resolve() {
 		p.line = r.Line
 		for _, name := range r.Fix {
 			if p.t.rules[name] == nil {
-				p.fail(p.value("fix"), mean(name, slices.Sorted(maps.Keys(p.t.rules))), "there is no rule %s", name)
+				p.fail(p.value("fix"), cmp.Or(mean(name, slices.Sorted(maps.Keys(p.t.rules))), "write a line rule for it"), "there is no rule %s", name)
 			}
 		}
 		if p.refersTo(r.As) && r.RW != nil {
@@ -382,7 +396,7 @@ func (p *parser) refersTo(as string) bool {
 	}
 	known = slices.Concat(known, slices.Collect(maps.Keys(p.t.enums)), slices.Collect(maps.Keys(p.t.curves)))
 	slices.Sort(known)
-	p.fail(p.value("as"), mean(as, known), "as=%s is neither a converter nor an enum or curve of this table", as)
+	p.fail(p.value("as"), cmp.Or(mean(as, known), "\"nut subdriver converters\" lists the converters"), "as=%s is neither a converter nor an enum or curve of this table", as)
 	return false
 }
 
