@@ -71,7 +71,7 @@ type Values struct {
 	ConfPath string
 	// StatePath is the folder of driver sockets.
 	StatePath string
-	// NoLock asks not to lock a serial port.
+	// NoLock asks not to lock the device.
 	NoLock bool
 	// Tape records what the device and the driver tell each other, or is the device;
 	// nil in most cases. Drivers whose connections are not made by Dial make them

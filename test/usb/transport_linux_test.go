@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"gonut/internal/transport/hid"
 	"gonut/internal/transport/usb"
@@ -362,4 +366,60 @@ func TestTwoDevicesOfOneKind(t *testing.T) {
 	if c.Info().Serial != "SECOND" {
 		t.Errorf("Open took %v; want the free one", c.Info())
 	}
+}
+
+// A second driver must not get a device by hidraw, unless it is to cut the power.
+func TestRawBelongsToOne(t *testing.T) {
+	u := plugIn(t, backUPS)
+	o := hid.NewRaw(usb.System{}, sink())
+	first := open(t, o, u)
+	if _, err := o.Open(t.Context(), u.matcher(), hid.DefaultTuning()); !errors.Is(err, hid.ErrBusy) {
+		t.Errorf("Open of a device that somebody has = %v; want ErrBusy", err)
+	}
+	tuning := hid.DefaultTuning()
+	tuning.Shared = true
+	second, err := o.Open(t.Context(), u.matcher(), tuning)
+	if err != nil {
+		t.Fatalf("Open without a lock = %v", err)
+	}
+	if _, err := second.Get(t.Context(), hid.Feature, anyFeature(u), make([]byte, 8)); err != nil {
+		t.Errorf("Get beside somebody else = %v", err)
+	}
+	second.Close()
+	first.Close()
+	open(t, o, u)
+}
+
+// A device that we may not open does not hide the next one.
+func TestDevicesThatMayNotBeOpened(t *testing.T) {
+	first := plugIn(t, backUPS)
+	rec := recording(t, backUPS)
+	rec.Info.Serial = "SECOND"
+	second := plugInRecording(t, rec)
+	node := func(u *unit) string {
+		d, _ := u.find(t)
+		return fmt.Sprintf("/dev/bus/usb/%03d/%03d", d.Bus, d.Number)
+	}
+	if err := errors.Join(os.Chmod(node(first), 0o600), os.Chmod(node(second), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	o := hid.NewUSB(usb.System{}, sink())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		if err := unix.Setfsuid(65534); err != nil {
+			t.Error(err)
+		}
+		c, err := o.Open(t.Context(), hid.Matcher{}, hid.DefaultTuning())
+		if err != nil {
+			t.Errorf("Open = %v; want the device that may be opened", err)
+			return
+		}
+		if got := c.Info().Serial; got != "SECOND" {
+			t.Errorf("Open took %q; want SECOND", got)
+		}
+		c.Close()
+	}()
+	<-done
 }

@@ -54,9 +54,14 @@ func TestTuning(t *testing.T) {
 				t.Errorf("tune(%v) = %v; want %s", test.options, err, test.failure)
 			}
 		case err != nil || got.Config != test.want.Config || got.Interface != test.want.Interface || got.Descriptor != test.want.Descriptor ||
-			got.EndpointIn != test.want.EndpointIn || got.EndpointOut != test.want.EndpointOut || got.AltInterface != test.want.AltInterface || got.AllowDuplicates != test.want.AllowDuplicates:
+			got.EndpointIn != test.want.EndpointIn || got.EndpointOut != test.want.EndpointOut || got.AltInterface != test.want.AltInterface || got.AllowDuplicates != test.want.AllowDuplicates, got.Shared != test.want.Shared:
 			t.Errorf("tune(%v) = %+v, %v; want %+v", test.options, got, err, test.want)
 		}
+	}
+	v := values(t, nil)
+	v.NoLock = true // as -k has it
+	if got, err := tune(v); err != nil || !got.Shared {
+		t.Errorf("tune without locks = %+v, %v; want Shared", got, err)
 	}
 }
 

@@ -182,6 +182,7 @@ func pause(ctx context.Context, seconds string) error {
 func tune(v driver.Values) (transport.Tuning, error) {
 	t := transport.DefaultTuning()
 	t.AllowDuplicates = v.Has("allow_duplicates")
+	t.Shared = v.NoLock
 	for _, e := range []struct {
 		name string
 		base int

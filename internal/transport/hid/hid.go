@@ -156,6 +156,7 @@ type Tuning struct {
 	EndpointOut     int // option usb_hid_ep_out
 	AltInterface    int // option usb_set_altinterface
 	AllowDuplicates bool
+	Shared          bool // take no lock, as when the power has to be cut although a driver hangs
 	// Preset lets a driver tune by what enumeration told; it is called, if it
 	// is not nil, before the interface is claimed and returns the tuning to use.
 	Preset func(Info, Tuning) Tuning

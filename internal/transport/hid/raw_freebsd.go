@@ -66,7 +66,7 @@ func (s *System) find(m Matcher, t Tuning) (pipe, error) {
 		}
 		c, err := openRaw(node, descriptor, info, func(context.Context, int) (string, error) {
 			return "", fmt.Errorf("read a string by hidraw: %w", ErrUnsupported)
-		})
+		}, t.Shared)
 		if err == nil {
 			return c, nil
 		}

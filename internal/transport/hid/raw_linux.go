@@ -70,7 +70,7 @@ func (o *Raw) find(ctx context.Context, m Matcher, t Tuning) (pipe, error) {
 		if want := t.of(d.info).Interface; want >= 0 && want != d.info.Interface {
 			continue
 		}
-		c, err := openRaw(d.node, d.descriptor, d.info, func(ctx context.Context, index int) (string, error) { return o.text(ctx, d, index) })
+		c, err := openRaw(d.node, d.descriptor, d.info, func(ctx context.Context, index int) (string, error) { return o.text(ctx, d, index) }, t.Shared)
 		if err == nil {
 			return c, nil
 		}

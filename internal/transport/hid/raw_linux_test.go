@@ -86,6 +86,13 @@ func TestRawBelongsToOne(t *testing.T) {
 	if _, err := o.find(t.Context(), Matcher{}, duplicates); !errors.Is(err, ErrBusy) {
 		t.Errorf("with allow_duplicates and both in use it ended with %v; want ErrBusy", err)
 	}
+	shared := DefaultTuning()
+	shared.Shared = true
+	if third := open(shared); third.Info().ProductID != 7 {
+		t.Errorf("without a lock %v was opened; want the first device", third.Info())
+	} else {
+		third.Close()
+	}
 	first.Abandon()
 	again := open(DefaultTuning())
 	for _, p := range []pipe{again, second} {

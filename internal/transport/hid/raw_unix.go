@@ -28,9 +28,10 @@ type rawConn struct {
 // texts reads a string descriptor, which hidraw has no way to.
 type texts func(ctx context.Context, index int) (string, error)
 
-// openRaw opens a node and locks it, for the system lets any number of programs do so:
-// two drivers would take each other's reports and undo each other's writes.
-func openRaw(node string, descriptor []byte, info Info, text texts) (*rawConn, error) {
+// openRaw opens a node and locks it unless it is to be shared, for the system lets any
+// number of programs do so: two drivers would take each other's reports and undo each
+// other's writes.
+func openRaw(node string, descriptor []byte, info Info, text texts, shared bool) (*rawConn, error) {
 	f, err := os.OpenFile(node, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open %v by hidraw: %w", info, usb.Explain(err))
@@ -44,7 +45,9 @@ func openRaw(node string, descriptor []byte, info Info, text texts) (*rawConn, e
 		return nil, fmt.Errorf("open %v: node %s is not of hidraw: %w", info, node, err)
 	}
 	var locked error
-	_ = raw.Control(func(fd uintptr) { locked = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) }) // it is open
+	if !shared {
+		_ = raw.Control(func(fd uintptr) { locked = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) }) // it is open
+	}
 	if errors.Is(locked, unix.EWOULDBLOCK) {
 		f.Close()
 		return nil, fmt.Errorf("open %v by hidraw: %w: another program has locked %s; \"nut doctor\" tells which", info, ErrBusy, node)
