@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"time"
 
 	"gonut/internal/conf"
 	"gonut/internal/daemon"
@@ -79,6 +80,8 @@ func run(ctx context.Context, e program.Env, drivers []driver.Driver) error {
 		}
 	}
 	h.Ready = func([]net.Addr) { service.Ready("") }
+	// A terminal that is stopped must keep no part from the shutdown.
+	defer log.NeverWait()(logFlush)
 	ctx, signals, stop := daemon.ListenSignals(ctx)
 	defer stop()
 	inner, cancel := context.WithCancel(ctx)
@@ -92,6 +95,9 @@ func run(ctx context.Context, e program.Env, drivers []driver.Driver) error {
 	}
 	return err
 }
+
+// logFlush is how long the end waits for whoever reads the log.
+const logFlush = time.Second
 
 // obey turns signals into orders.
 func (h *Host) obey(ctx context.Context, s *daemon.Signals, e program.Env) {
