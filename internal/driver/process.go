@@ -24,6 +24,9 @@ const (
 	endPeriod    = 100 * time.Millisecond
 )
 
+// logFlush is how long the end waits for whoever reads the log.
+const logFlush = time.Second
+
 // patientStart is how long the first attempt to open a device may delay the start of
 // a driver that does not need it.
 const patientStart = 2 * time.Second
@@ -75,6 +78,8 @@ func (p *process) session(ctx context.Context, signals *daemon.Signals, bg *daem
 	defer wg.Wait()
 	defer cancel()
 	var served error
+	flush := func(time.Duration) {}
+	defer func() { flush(logFlush) }()
 	wg.Go(func() { p.handleSignals(ctx, s, signals) })
 	wg.Go(func() {
 		if !p.awaitService(ctx, s) {
@@ -82,6 +87,7 @@ func (p *process) session(ctx context.Context, signals *daemon.Signals, bg *daem
 		}
 		if served = p.serveSocket(ctx, s, func() {
 			bg.Ready(p.logger)
+			flush = p.logger.NeverWait() // a terminal that is stopped must not stop the polls
 			notify.Ready(fmt.Sprintf("driver %s serves %s", p.driver.Name, p.config().Values.UPS))
 		}); served != nil {
 			cancel()

@@ -347,6 +347,19 @@ func TestWhy(t *testing.T) {
 	}
 }
 
+// A record may be where the one before was not, if only one of the two places could be
+// written: the last shutdown is the one with the latest time.
+func TestWhyTellsOfTheLatest(t *testing.T) {
+	s := newSite(t, "")
+	records := "{\"Time\":\"2026-02-01T00:00:00Z\",\"Cause\":\"the later one\"}\n{\"Time\":\"2026-01-01T00:00:00Z\",\"Cause\":\"the earlier one\"}\n"
+	if err := os.WriteFile(s.path(decisionsFile), []byte(records), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code := s.run(t.Context(), WhyProgram()); code != 0 || !strings.Contains(s.stdout.String(), "because    the later one") {
+		t.Errorf("nut why = %d, %q; want the later one", code, s.stdout.String())
+	}
+}
+
 func TestShellCommand(t *testing.T) {
 	tests := []struct {
 		words []string

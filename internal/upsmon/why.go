@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,6 +106,8 @@ func recall(p conf.Paths) ([]monitor.Decision, error) {
 		}
 		f.Close()
 	}
+	// Either place may have been the one that could be written, at any time.
+	slices.SortStableFunc(ds, func(a, b monitor.Decision) int { return a.Time.Compare(b.Time) })
 	return ds, errors.Join(errs...)
 }
 
