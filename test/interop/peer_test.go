@@ -300,14 +300,19 @@ type process struct {
 // start starts a program, waits until it is ready and ends it with the test.
 func (h *host) start(p program) *process {
 	h.t.Helper()
-	pr := &process{h: h, name: p.name, cmd: h.cmd(context.Background(), p), done: make(chan struct{})}
 	// A file and no pipe, whose end would be that of the process's children as well.
 	out, err := os.CreateTemp(h.dir, p.name+"-*.out")
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	defer out.Close()
-	pr.out = out.Name()
+	return h.startOn(p, out)
+}
+
+// startOn is start with out as both streams of the program.
+func (h *host) startOn(p program, out *os.File) *process {
+	h.t.Helper()
+	pr := &process{h: h, name: p.name, cmd: h.cmd(context.Background(), p), out: out.Name(), done: make(chan struct{})}
 	pr.cmd.Stdout, pr.cmd.Stderr = out, out
 	if err := pr.cmd.Start(); err != nil {
 		h.t.Fatalf("start %s: %v", p.name, err)
