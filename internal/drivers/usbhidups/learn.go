@@ -156,6 +156,9 @@ func (l *learner) open(ctx context.Context, opener transport.Opener, m transport
 			if len(passed) > 0 && errors.Is(err, transport.ErrGone) {
 				return nil, fmt.Errorf("of the HID devices that match (%d) none looks like a UPS; -x vendorid=… -x productid=… asks one nevertheless: %w", len(passed), err)
 			}
+			if errors.Is(err, transport.ErrGone) {
+				return nil, fmt.Errorf("%s: %w", present(ctx, opener), err)
+			}
 			return nil, err
 		}
 		if hidups.IsPowerDevice(conn.Descriptor()) || l.match["vendorid"] != "" && l.match["productid"] != "" {
@@ -165,6 +168,19 @@ func (l *learner) open(ctx context.Context, opener transport.Opener, m transport
 		conn.Close()
 	}
 	return nil, errors.New("too many HID devices match; say by -x vendorid=… which is meant")
+}
+
+// present says which devices there are when none of them matches.
+func present(ctx context.Context, opener transport.Opener) string {
+	infos, err := opener.List(ctx)
+	if err != nil || len(infos) == 0 {
+		return "no HID device is plugged in"
+	}
+	var names []string
+	for _, i := range infos {
+		names = append(names, i.String())
+	}
+	return "of the HID devices that are plugged in none matches: " + strings.Join(names, ", ")
 }
 
 func (l *learner) write(lesson *hidups.Lesson) error {

@@ -136,7 +136,7 @@ func TestLearnErrors(t *testing.T) {
 		{[]string{"-x", "product=("}, 1, "option product"},
 		{[]string{"-x", "colour=red"}, 2, "-x colour=red: want OPTION=VALUE, with one of the options vendorid, "},
 		{[]string{"-x", "vendorid"}, 2, "-x vendorid: want OPTION=VALUE"},
-		{[]string{"-x", "vendorid=1234"}, 1, "no such device"},
+		{[]string{"-x", "vendorid=1234"}, 1, "of the HID devices that are plugged in none matches: 0000:0000"},
 		{nil, 1, "of the HID devices that match (1) none looks like a UPS"},
 		{[]string{"-x", "vendorid=0000", "-x", "productid=0000", "-t", "0", "-o", filepath.Join(t.TempDir(), "key")}, 0, "It has 1 fields"},
 	}
