@@ -50,7 +50,7 @@ type recorder struct {
 	serials  bool
 
 	client *upsclient.Client // nil while there is no connection
-	w      *bufio.Writer    // the file; what fails once is told by each Flush
+	w      *bufio.Writer     // the file; what fails once is told by each Flush
 	known  map[string]string
 	begin  time.Time
 	timed  int    // seconds that TIMER lines say so far
