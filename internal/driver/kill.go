@@ -51,8 +51,7 @@ func (s *Session) killOnce(ctx context.Context) error {
 		w.dev = dev
 		// Many devices learn here which of their ways to power off exists. If it
 		// fails, the attempt is still worth making, and must have time left.
-		deadline, _ := ctx.Deadline()
-		half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
+		half, cancel := share(ctx, 2)
 		defer cancel()
 		if err := dev.Poll(half, Init, new(Update)); err != nil {
 			s.log.Warn("poll device", "error", err)
@@ -74,11 +73,23 @@ func (s *Session) killOnce(ctx context.Context) error {
 	}
 }
 
-// cutPower runs the commands until one of them succeeds.
+// share returns a context with one of n equal parts of the time that is left in ctx.
+func share(ctx context.Context, n int) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(n))
+}
+
+// cutPower runs the commands until one of them succeeds. One that hangs leaves the
+// others their share of the time.
 func cutPower(ctx context.Context, dev Device, commands []string, log *slog.Logger) error {
 	var errs []error
-	for _, name := range commands {
-		err := dev.Command(ctx, name, "")
+	for i, name := range commands {
+		part, cancel := share(ctx, len(commands)-i)
+		err := dev.Command(part, name, "")
+		cancel()
 		if err == nil {
 			log.Log(ctx, daemon.LevelCritical, "the power of the load is being cut", "command", name)
 			return nil

@@ -35,6 +35,7 @@ type bench struct {
 	failAfter int              // polls that succeed; 0: all
 	hang      bool             // polls do not return, whatever the context says
 	slow      time.Duration    // a poll takes this long, or until it is cancelled
+	stuck     string        // a command that takes as long as its context lets it
 	missed    []string
 	composed  bool
 	writable  map[string]driver.Writable
@@ -141,6 +142,9 @@ func (b *bench) Poll(ctx context.Context, d driver.Depth, u *driver.Update) erro
 func (b *bench) Wake() <-chan struct{} { return b.wake }
 
 func (b *bench) Command(ctx context.Context, name, param string) error {
+	if b.stuck == name {
+		<-ctx.Done()
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -758,6 +762,34 @@ func TestSessionKillpower(t *testing.T) {
 			}
 			if got := strings.Join(b.done, ", "); got != tt.done {
 				t.Errorf("%s: the device was told %s; want %s", tt.name, got, tt.done)
+			}
+		})
+	}
+}
+
+// A command that hangs leaves time for those that are to be tried after it.
+func TestKillpowerTriesWhatIsLeft(t *testing.T) {
+	for _, running := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench()
+			b.stuck = "shutdown.return"
+			commands := []string{"shutdown.return", "load.off"}
+			if running {
+				r := start(t, b, func(c *driver.Config) { c.ShutdownCommands = commands }, driver.Hooks{})
+				r.do("SET driver.flag.allow_killpower 1")
+				if got := r.do("INSTCMD driver.killpower"); got != netproto.Handled {
+					t.Errorf("driver.killpower = %d; want %d", got, netproto.Handled)
+				}
+				<-r.result
+			} else {
+				c := driver.NewConfig("bench", "here")
+				c.ShutdownCommands = commands
+				if err := driver.NewSession(b.driver(), c, driver.Hooks{}, slog.New(slog.DiscardHandler)).Kill(t.Context()); err != nil {
+					t.Errorf("Kill = %v; want nil", err)
+				}
+			}
+			if got := strings.Join(b.done, " "); got != "load.off" {
+				t.Errorf("running %v: the device was told %q; want load.off", running, got)
 			}
 		})
 	}
