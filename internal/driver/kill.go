@@ -51,9 +51,9 @@ func (s *Session) killOnce(ctx context.Context) error {
 		w.dev = dev
 		// Many devices learn here which of their ways to power off exists. If it
 		// fails, the attempt is still worth making, and must have time left.
-		half, cancel := share(ctx, 2)
+		part, cancel := half(ctx)
 		defer cancel()
-		if err := dev.Poll(half, Init, new(Update)); err != nil {
+		if err := dev.Poll(part, Init, new(Update)); err != nil {
 			s.log.Warn("poll device", "error", err)
 		}
 		return outcome{err: cutPower(ctx, dev, commands, s.log)}
@@ -73,21 +73,24 @@ func (s *Session) killOnce(ctx context.Context) error {
 	}
 }
 
-// share returns a context with one of n equal parts of the time that is left in ctx.
-func share(ctx context.Context, n int) (context.Context, context.CancelFunc) {
+// half returns a context with half of the time that is left in ctx.
+func half(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(n))
+	return context.WithTimeout(ctx, time.Until(deadline)/2)
 }
 
-// cutPower runs the commands until one of them succeeds. One that hangs leaves the
-// others their share of the time.
+// cutPower runs the commands until one of them succeeds. One that hangs leaves half of
+// the time to those after it.
 func cutPower(ctx context.Context, dev Device, commands []string, log *slog.Logger) error {
 	var errs []error
 	for i, name := range commands {
-		part, cancel := share(ctx, len(commands)-i)
+		part, cancel := ctx, context.CancelFunc(func() {})
+		if i < len(commands)-1 {
+			part, cancel = half(ctx)
+		}
 		err := dev.Command(part, name, "")
 		cancel()
 		if err == nil {
