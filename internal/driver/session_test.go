@@ -35,7 +35,7 @@ type bench struct {
 	failAfter int              // polls that succeed; 0: all
 	hang      bool             // polls do not return, whatever the context says
 	slow      time.Duration    // a poll takes this long, or until it is cancelled
-	stuck     string        // a command that takes as long as its context lets it
+	stuck     string           // a command that takes as long as its context lets it
 	missed    []string
 	composed  bool
 	writable  map[string]driver.Writable
