@@ -144,6 +144,9 @@ func writePercent(_ *conversion, text string) (float64, error) {
 }
 
 func readMinutes(_ *conversion, v Value) (string, error) {
+	if v.Number < 0 {
+		return fmt.Sprintf("%.0f", v.Number), nil // a timer that does not run
+	}
 	return fmt.Sprintf("%.0f", v.Number*60), nil
 }
 

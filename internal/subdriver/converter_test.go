@@ -42,6 +42,7 @@ func TestConverters(t *testing.T) {
 		{"hex", Value{Number: 0xBEEF}, "0000beef"},
 		{"percent", Value{Number: 98.6}, "99%"},
 		{"minutes", Value{Number: 95}, "5700"},
+		{"minutes", Value{Number: -1}, "-1"},
 		{"ticks", Value{Number: 6000}, "60"},
 		{"date", Value{Number: 10785}, "2001/01/01"},
 		{"date", Value{Number: 20648}, "2020/05/08"},
