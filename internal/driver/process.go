@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"sync"
 	"syscall"
@@ -22,10 +23,17 @@ const (
 	endLimit     = 15 * time.Second // after it said that it ends, or after SIGTERM
 	endLimitKill = 5 * time.Second  // the same when the power has to be cut
 	endPeriod    = 100 * time.Millisecond
+
+	// unservedLimit is how long one that has closed its connections may still answer.
+	unservedLimit = time.Second
 )
 
 // logFlush is how long the end waits for whoever reads the log.
 const logFlush = time.Second
+
+// maxReplace is how many drivers that are started at the same time as this one are
+// replaced.
+const maxReplace = 5
 
 // patientStart is how long the first attempt to open a device may delay the start of
 // a driver that does not need it.
@@ -54,13 +62,20 @@ func (p *process) serve(ctx context.Context) error {
 	if err := p.replaceSibling(ctx, endLimit); err != nil {
 		return err
 	}
-	if p.foreground <= 0 || p.foreground == 2 {
-		if err := daemon.WritePID(p.pidFile); err != nil {
-			p.log.Log(ctx, daemon.LevelNotice, err.Error())
-		}
-		defer daemon.RemovePID(p.pidFile)
-	}
+	p.writePID(ctx)
+	defer daemon.RemovePID(p.pidFile)
 	return p.session(ctx, signals, bg)
+}
+
+// writePID tells others our process number, unless the driver just stays in the
+// foreground.
+func (p *process) writePID(ctx context.Context) {
+	if p.foreground == 1 {
+		return
+	}
+	if err := daemon.WritePID(p.pidFile); err != nil {
+		p.log.Log(ctx, daemon.LevelNotice, err.Error())
+	}
 }
 
 // session runs the session and, once there is something to serve, the socket.
@@ -86,6 +101,9 @@ func (p *process) session(ctx context.Context, signals *daemon.Signals, bg *daem
 			return
 		}
 		if served = p.serveSocket(ctx, s, func() {
+			// Of several that were started at once, one has the socket: the PID file
+			// is that one's, whoever wrote it last.
+			p.writePID(ctx)
 			bg.Ready(p.logger)
 			flush = p.logger.NeverWait() // a terminal that is stopped must not stop the polls
 			notify.Ready(fmt.Sprintf("driver %s serves %s", p.driver.Name, p.config().Values.UPS))
@@ -121,7 +139,7 @@ func (p *process) awaitService(ctx context.Context, s *Session) bool {
 // the two.
 func (p *process) serveSocket(ctx context.Context, s *Session, ready func()) error {
 	path := p.socketPath()
-	l, err := drvsock.Listen(ctx, path)
+	l, err := p.listen(ctx, path)
 	if errors.Is(err, fs.ErrPermission) && p.fromFile {
 		return fmt.Errorf("%w; nut doctor drivers %s says how to mend it", err, p.config().Values.UPS)
 	}
@@ -136,6 +154,21 @@ func (p *process) serveSocket(ctx context.Context, s *Session, ready func()) err
 	}
 	ready()
 	return s.Serve(ctx, l)
+}
+
+// listen opens the socket. A driver that was started at the same time and was quicker
+// is replaced as one that was there before.
+func (p *process) listen(ctx context.Context, path string) (net.Listener, error) {
+	for range maxReplace {
+		l, err := drvsock.Listen(ctx, path)
+		if !errors.Is(err, drvsock.ErrServed) {
+			return l, err
+		}
+		if !p.askToEnd(ctx, endLimit) {
+			return nil, err
+		}
+	}
+	return drvsock.Listen(ctx, path)
 }
 
 // shareSocket gives the socket to the group that upsd is in, if this process has
@@ -219,8 +252,8 @@ func unwrapPath(err error) error {
 // replaceSibling ends a running driver of the same name: two would fight for the
 // device. Each means to make it end gets limit.
 func (p *process) replaceSibling(ctx context.Context, limit time.Duration) error {
+	pid, err := daemon.ReadPID(p.pidFile) // before another one has written it
 	asked := p.askToEnd(ctx, limit)
-	pid, err := daemon.ReadPID(p.pidFile)
 	if err != nil || pid == os.Getpid() {
 		return nil
 	}
@@ -256,21 +289,27 @@ func (p *process) askToEnd(ctx context.Context, limit time.Duration) bool {
 		return false
 	}
 	p.log.Warn("another driver served this ups; it was asked to end", "socket", p.socketPath())
-	return link.WaitClosed(ctx) == nil && p.waitUnserved(ctx)
+	if link.WaitClosed(ctx) != nil {
+		return false
+	}
+	p.waitUnserved(ctx)
+	return true
 }
 
 // waitUnserved waits until nobody answers on the socket any more: connections may
-// end a moment before.
-func (p *process) waitUnserved(ctx context.Context) bool {
+// end a moment before. If somebody goes on to, that is another driver by now.
+func (p *process) waitUnserved(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, unservedLimit)
+	defer cancel()
 	for {
 		conn, err := p.dial(ctx)
 		if err != nil {
-			return ctx.Err() == nil
+			return
 		}
 		conn.Close()
 		select {
 		case <-ctx.Done():
-			return false
+			return
 		case <-time.After(endPeriod / 4):
 		}
 	}

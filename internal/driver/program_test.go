@@ -372,6 +372,26 @@ func TestSecondDriverReplacesTheFirst(t *testing.T) {
 	}
 }
 
+// Of two drivers that are started at the same time, the one that is ready later
+// replaces the other too.
+func TestDriversStartedAtOnceReplaceEachOther(t *testing.T) {
+	slow := newBench()
+	slow.hang = true
+	k := newDesk(t, slow)
+	late := k.start("-F", "-a", "ups")
+	for opens := 0; opens == 0; opens, _, _ = slow.count() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	k.d = newBench().driver()
+	early := k.start("-F", "-a", "ups")
+	k.serving(early)
+	close(slow.release)
+	if code, text := early.wait(); code != 0 || !strings.Contains(text, "ending because a client asked for it") {
+		t.Errorf("the driver that was ready first ended with code %d, %s; want 0, asked to end", code, text)
+	}
+	k.serving(late)
+}
+
 // A driver that starts without its device does not hide that it never can: it is
 // not served, and the start fails.
 func TestPatientDriverSaysThatItsOptionsAreWrong(t *testing.T) {

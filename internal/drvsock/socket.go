@@ -31,17 +31,23 @@ func DialPath(path string) Dialer {
 // shortPath is how many bytes the path of a socket may have on every system.
 const shortPath = 103
 
+// ErrServed means that another program serves the socket.
+var ErrServed = errors.New("somebody serves this socket already; stop that program")
+
 // Listen opens the socket at path with mode 0660, as C's drivers do, in place of
 // a file of that name that nobody serves. A socket that somebody does serve is an
-// error.
+// error that wraps ErrServed.
 func Listen(ctx context.Context, path string) (net.Listener, error) {
+	// Of two programs that find an abandoned socket at the same time, the second must
+	// not remove the socket that the first has just made.
+	defer lockFolder(ctx, filepath.Dir(path))()
 	if fi, err := os.Lstat(path); err == nil {
 		if fi.Mode()&os.ModeSocket == 0 {
 			return nil, fmt.Errorf("listen on %s: the file is in the way and is not a socket; remove it", path)
 		}
 		if c, err := DialPath(path)(ctx); err == nil {
 			c.Close()
-			return nil, fmt.Errorf("listen on %s: somebody serves this socket already; stop that program", path)
+			return nil, fmt.Errorf("listen on %s: %w", path, ErrServed)
 		}
 		if err := os.Remove(path); err != nil {
 			return nil, forbidden(path, fmt.Errorf("remove stale socket: %w", err))

@@ -1,10 +1,12 @@
 package drvsock
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -87,4 +89,37 @@ func unwrapped(err error) error {
 		return op.Err
 	}
 	return err
+}
+
+// Of several that find the same abandoned socket at once, one gets it and the others
+// learn that it is served.
+func TestListenAtOnce(t *testing.T) {
+	dir := shortDir(t)
+	for round := range 50 {
+		path := Path(dir, "dummy-ups", "a")
+		l, err := Listen(t.Context(), path)
+		if err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		l.(*net.UnixListener).SetUnlinkOnClose(false)
+		l.Close()
+		var wg sync.WaitGroup
+		won := make(chan net.Listener, 4)
+		for range cap(won) {
+			wg.Go(func() {
+				l, err := Listen(t.Context(), path)
+				switch {
+				case err == nil:
+					won <- l
+				case !errors.Is(err, ErrServed):
+					t.Errorf("round %d: %v", round, err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := len(won); n != 1 {
+			t.Fatalf("round %d: %d programs have the socket; want 1", round, n)
+		}
+		(<-won).Close()
+	}
 }

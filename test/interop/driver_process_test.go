@@ -10,9 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"gonut/internal/drvsock"
 )
 
 // Driver programs end as C's do, but for what docs/differences.md lists.
@@ -157,6 +160,46 @@ func TestDriversReplaceEachOther(t *testing.T) {
 				t.Errorf("-c exit = %d, %s", r.code, r.stderr)
 			}
 		})
+	}
+}
+
+// Of drivers that are started at once over the socket of one that was killed, one is
+// left, and the PID file names it.
+func TestDriversStartedAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, driverFiles(t, "ups.status: OL\n"))
+	for range 10 {
+		killed := h.background(ourProgram("dummy-ups", asRoot("-a", "rec")...))
+		if err := syscall.Kill(killed, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 3 {
+			cmd := h.cmd(t.Context(), ourProgram("dummy-ups", asRoot("-a", "rec")...))
+			wg.Go(func() { cmd.Run() }) // those that are replaced may fail
+		}
+		wg.Wait()
+		said := 0
+		h.eventually("the process that serves is that of the PID file", func() error {
+			b, err := os.ReadFile(filepath.Join(h.dir, "state", "dummy-ups-rec.pid"))
+			if err != nil {
+				return err
+			}
+			link, err := drvsock.Connect(t.Context(), drvsock.DialPath(filepath.Join(h.dir, "state", "dummy-ups-rec")))
+			if err != nil {
+				return err
+			}
+			defer link.Close()
+			pid, _, err := link.PIDAndStatus(t.Context())
+			if err == nil && pid != strings.TrimSpace(string(b)) {
+				err = errIs(fmt.Sprintf("process %s serves; the PID file says %s", pid, b))
+			}
+			said, _ = strconv.Atoi(pid)
+			return err
+		})
+		if err := syscall.Kill(said, syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package drvsock
+
+import "context"
+
+func lockFolder(context.Context, string) (unlock func()) { return func() {} }
