@@ -95,6 +95,10 @@ func (c Config) Check() error {
 // full is the charge at which charging ends; the exponential never would.
 const full = 0.999
 
+// negligible is a part of the charge that rounding may lose. To wait for it would take
+// steps of nanoseconds in which a slow charger changes nothing.
+const negligible = 1e-9
+
 // A UPS is a simulated device. It belongs to one goroutine. Each method first lets
 // the time pass that has passed.
 type UPS struct {
@@ -329,7 +333,7 @@ func (u *UPS) cut(at time.Time) {
 
 func (u *UPS) restore(at time.Time) {
 	u.onAt = time.Time{}
-	if u.charge < u.RestartCharge && u.mains {
+	if u.charge < u.RestartCharge-negligible && u.mains {
 		u.onAt = at.Add(u.chargeTime(u.RestartCharge))
 		return
 	}

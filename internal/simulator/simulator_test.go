@@ -416,3 +416,18 @@ func TestOutageEndsAroundThePowerOffInMinutes(t *testing.T) {
 		}
 	}
 }
+
+// A charger that is weak for its battery, so that what it adds in a nanosecond is lost
+// in rounding, ends the wait for the restart charge nevertheless.
+func TestWeakChargerReachesTheRestartCharge(t *testing.T) {
+	for capacity := 1e5; capacity < 1e6; capacity *= 1.01 {
+		c := simulator.Default()
+		c.Capacity, c.Knee, c.RestartCharge = capacity, 0.01, 0.2
+		u := simulator.New(c, epoch)
+		u.SetCharge(at(0), 0)
+		u.Off(at(0), 0, true)
+		if s := u.Status(at(1e9)); !s.Output {
+			t.Fatalf("capacity %v: %v; want the load to be back", capacity, s)
+		}
+	}
+}
