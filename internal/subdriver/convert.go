@@ -139,9 +139,9 @@ func (w *Walker) correct(a *active, n float64) float64 {
 func known(x *Expr, e *env) bool { return !math.IsNaN(x.eval(e)) }
 
 // plausible reports whether a number can be what it is said to be. A range of the
-// row decides; without one nothing is below 0 that has no direction, a charge is no
-// more than 100, a temperature none that no device survives, and a runtime neither 65535
-// nor the largest number of 32 bits.
+// row decides; without one nothing is below 0 that has no direction, a charge no more
+// than overcharged, a temperature none that no device survives, and a runtime neither
+// 65535 nor the largest number of 32 bits.
 func (a *active) plausible(n float64) bool {
 	switch {
 	case a.AnyBit:
@@ -160,8 +160,15 @@ func (a *active) plausible(n float64) bool {
 		return false
 	}
 	least, most := limits(a.name)
+	if a.name == ups.ChargeName {
+		most = overcharged
+	}
 	return n >= least && (n <= most || a.name != quantity(a.name)) // what was set wrong is shown
 }
+
+// overcharged is the highest battery.charge that is shown: the gauge of a battery that
+// has become better than it was thought to be goes beyond 100.
+const overcharged = 110
 
 // settable reports why a variable may not be set to a text: it could not be what the
 // variable is said to be.

@@ -272,6 +272,15 @@ var ambient.temperature neg
 	})
 }
 
+// A gauge may go a little beyond 100.
+func TestChargeBeyondHundred(t *testing.T) {
+	for n, want := range map[float64]string{100: "100", 107: "107", 110: "110", 111: "-", 144: "-"} {
+		run(t, "var battery.charge n\n", Options{}, numbers(map[string]float64{"n": n}), func(t *testing.T, session *driver.Session, _ *Walker) {
+			expect(t, session, map[string]string{"battery.charge": want})
+		})
+	}
+}
+
 func TestValueThatBecomesUnknownIsDeleted(t *testing.T) {
 	s := numbers(map[string]float64{"v": 230})
 	run(t, "var input.voltage v rw=10\n", Options{}, s, func(t *testing.T, session *driver.Session, _ *Walker) {
@@ -537,14 +546,12 @@ cmd load.off.delay off send="{ups.delay.shutdown}"
 	run(t, table, Options{}, s, func(t *testing.T, session *driver.Session, w *Walker) {
 		expect(t, session, map[string]string{"ups.delay.shutdown": "20", "ups.delay.start": "5"})
 		time.Sleep(time.Minute)
-		if err := w.Command(t.Context(), "load.off.delay", ""); err != nil {
-			t.Fatal(err)
-		}
+		do(t, session, drvsock.Request{Name: "load.off.delay"})
 		if got := s.taken(); !slices.Equal(got, []string{"off=20"}) {
 			t.Errorf("load.off.delay wrote %v; want off=20", got)
 		}
-		if err := w.Set(t.Context(), "ups.delay.start", "7"); !errors.Is(err, driver.ErrUnknown) {
-			t.Errorf("Set of a variable whose setting came too late = %v; want ErrUnknown", err)
+		if n := do(t, session, drvsock.Request{Set: true, Name: "ups.delay.start", Value: "7", HasValue: true}); n != netproto.Invalid {
+			t.Errorf("SET of a variable whose setting came too late = %d; want %d", n, netproto.Invalid)
 		}
 	})
 }

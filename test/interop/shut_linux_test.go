@@ -151,6 +151,9 @@ func randomModel(r *rand.Rand) string {
 			low, high = -(high+1)/2-1, max(high>>1, 1)
 		}
 		value := r.Int64N(int64(1) << max(size-1, 1))
+		if strings.HasSuffix(row.Source, ".RemainingCapacity") {
+			value = min(value, 100) // ours shows no charge that cannot be
+		}
 		unit := []string{"", "volt 7", "volt 5", "volt 6", "watt 7", "watt 5", "second 0", "hertz -1", "hertz 0", "hertz -2", "ampere -1"}[r.IntN(11)]
 		physical := ""
 		if r.IntN(4) == 0 {
