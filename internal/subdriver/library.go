@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"gonut/internal/subdriver/tables"
 	"gonut/internal/words"
@@ -18,6 +19,8 @@ import (
 type Layer struct {
 	Name string // for messages; empty for the embedded ones
 	FS   fs.FS
+
+	embedded bool
 }
 
 // Layers returns where tables are looked for, in order: the configuration's own
@@ -26,13 +29,19 @@ type Layer struct {
 func Layers(confPath string) []Layer {
 	var ls []Layer
 	for _, dir := range []string{filepath.Join(confPath, "subdrivers"), "/usr/share/nut/subdrivers"} {
-		ls = append(ls, Layer{dir, os.DirFS(dir)})
+		ls = append(ls, Layer{Name: dir, FS: os.DirFS(dir)})
 	}
-	return append(ls, Layer{"", tables.Files()})
+	return append(ls, Embedded()...)
+}
+
+// files returns the files of a family's tables.
+func (l Layer) files(family string) []string {
+	files, _ := fs.Glob(l.FS, path.Join(family, "*.def")) // the pattern is right
+	return files
 }
 
 // Embedded returns only what is built in.
-func Embedded() []Layer { return []Layer{{"", tables.Files()}} }
+func Embedded() []Layer { return []Layer{{FS: tables.Files(), embedded: true}} }
 
 // A Library is all tables of one family.
 type Library struct {
@@ -43,7 +52,26 @@ type Library struct {
 
 // Load reads all tables of a family. A file that has errors is left out, so that
 // the next layer's file of that name serves, and its problems are reported.
+//
+// A driver loads them whenever it opens its device, so that a file that was mended
+// counts. Where there are no files, what is built in was read before. A Library must
+// not be changed.
 func Load(family string, layers []Layer) *Library {
+	layers = slices.DeleteFunc(slices.Clone(layers), func(l Layer) bool { return len(l.files(family)) == 0 })
+	if len(layers) != 1 || !layers[0].embedded {
+		return load(family, layers)
+	}
+	if lib, ok := embedded.Load(family); ok {
+		return lib.(*Library)
+	}
+	lib, _ := embedded.LoadOrStore(family, load(family, layers))
+	return lib.(*Library)
+}
+
+// embedded are the Libraries of what is built in, by family.
+var embedded sync.Map
+
+func load(family string, layers []Layer) *Library {
 	l := &loader{family: family, layers: layers, tables: map[string]*Table{}, busy: map[string]bool{}}
 	lib := &Library{}
 	for _, name := range l.names() {
@@ -90,8 +118,7 @@ type loader struct {
 func (l *loader) names() []string {
 	var names []string
 	for _, layer := range l.layers {
-		files, _ := fs.Glob(layer.FS, path.Join(l.family, "*.def")) // the pattern is right
-		for _, f := range files {
+		for _, f := range layer.files(l.family) {
 			if name := strings.TrimSuffix(path.Base(f), ".def"); !slices.Contains(names, name) {
 				names = append(names, name)
 			}

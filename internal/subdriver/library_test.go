@@ -32,7 +32,7 @@ func layer(name string, files map[string]string) Layer {
 	for f, text := range files {
 		m[f] = &fstest.MapFile{Data: []byte(text)}
 	}
-	return Layer{name, m}
+	return Layer{Name: name, FS: m}
 }
 
 func TestTheFirstLayerWins(t *testing.T) {
@@ -289,5 +289,25 @@ func TestUdevRulesAreRules(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What is built in is read once, however often devices are opened; files are read again.
+func TestBuiltInTablesAreReadOnce(t *testing.T) {
+	first := Load("hid", Layers(t.TempDir()))
+	if len(first.Tables) == 0 || Load("hid", Layers(t.TempDir())) != first || Load("hid", Embedded()) != first {
+		t.Error("the built-in tables are read again")
+	}
+	files := fstest.MapFS{"hid/a.def": {Data: []byte("name A 1\nmatch usb 1234:0001\n")}}
+	layers := append([]Layer{{Name: "/mine", FS: files}}, Embedded()...)
+	if lib := Load("hid", layers); len(lib.Tables) != len(first.Tables)+1 {
+		t.Errorf("%d tables with one file; want %d", len(lib.Tables), len(first.Tables)+1)
+	}
+	files["hid/a.def"].Data = []byte("name B 1\nmatch usb 1234:0001\n")
+	if got := Load("hid", layers).Table("a").Title; got != "B" {
+		t.Errorf("after the file was mended its table is %q; want B", got)
+	}
+	if lib := Load("hid", nil); len(lib.Tables) != 0 {
+		t.Errorf("%d tables from nowhere", len(lib.Tables))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Flags are the conditions that a flag row may name.
@@ -101,15 +102,15 @@ var options = func() map[string][]string {
 	}
 }()
 
-// allOptions are those that any row has.
-func allOptions() []string {
+// allOptions returns those that any row has; not to be changed.
+var allOptions = sync.OnceValue(func() []string {
 	var all []string
 	for _, names := range options {
 		all = append(all, names...)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
+})
 
 // rowOptions reads the options of a row, which begin at a word.
 func (p *parser) rowOptions(row *Row, step *Step, from int) {
