@@ -61,15 +61,19 @@ func Load(family string, layers []Layer) *Library {
 	if len(layers) != 1 || !layers[0].embedded {
 		return load(family, layers)
 	}
-	if lib, ok := embedded.Load(family); ok {
-		return lib.(*Library)
-	}
-	lib, _ := embedded.LoadOrStore(family, load(family, layers))
-	return lib.(*Library)
+	return embedded()[family]()
 }
 
-// embedded are the Libraries of what is built in, by family.
-var embedded sync.Map
+// embedded returns, by family, how to get the Library of what is built in, which is
+// read when it is first asked for.
+var embedded = sync.OnceValue(func() map[string]func() *Library {
+	libraries := map[string]func() *Library{}
+	families, _ := fs.ReadDir(tables.Files(), ".") // embedded files can be read
+	for _, f := range families {
+		libraries[f.Name()] = sync.OnceValue(func() *Library { return load(f.Name(), Embedded()) })
+	}
+	return libraries
+})
 
 func load(family string, layers []Layer) *Library {
 	l := &loader{family: family, layers: layers, tables: map[string]*Table{}, busy: map[string]bool{}}
