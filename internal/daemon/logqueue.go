@@ -33,6 +33,9 @@ func (q *logQueue) add(line logLine) {
 	}
 }
 
+// LogFlush is how long the end of a program waits for whoever reads its log.
+const LogFlush = time.Second
+
 // NeverWait leaves the writing to a goroutine, so that a terminal that is stopped, a
 // pipe that nobody reads or a disk that hangs behind syslog holds up nobody who logs.
 // What finds hundreds of lines waiting is lost, and how much is told later. flush

@@ -28,9 +28,6 @@ const (
 	unservedLimit = time.Second
 )
 
-// logFlush is how long the end waits for whoever reads the log.
-const logFlush = time.Second
-
 // maxReplace is how many drivers that are started at the same time as this one are
 // replaced.
 const maxReplace = 5
@@ -94,7 +91,7 @@ func (p *process) session(ctx context.Context, signals *daemon.Signals, bg *daem
 	defer cancel()
 	var served error
 	flush := func(time.Duration) {}
-	defer func() { flush(logFlush) }()
+	defer func() { flush(daemon.LogFlush) }()
 	wg.Go(func() { p.handleSignals(ctx, s, signals) })
 	wg.Go(func() {
 		if !p.awaitService(ctx, s) {

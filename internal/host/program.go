@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"net"
-	"time"
 
 	"gonut/internal/conf"
 	"gonut/internal/daemon"
@@ -81,7 +80,7 @@ func run(ctx context.Context, e program.Env, drivers []driver.Driver) error {
 	}
 	h.Ready = func([]net.Addr) { service.Ready("") }
 	// A terminal that is stopped must keep no part from the shutdown.
-	defer log.NeverWait()(logFlush)
+	defer log.NeverWait()(daemon.LogFlush)
 	ctx, signals, stop := daemon.ListenSignals(ctx)
 	defer stop()
 	inner, cancel := context.WithCancel(ctx)
@@ -95,9 +94,6 @@ func run(ctx context.Context, e program.Env, drivers []driver.Driver) error {
 	}
 	return err
 }
-
-// logFlush is how long the end waits for whoever reads the log.
-const logFlush = time.Second
 
 // obey turns signals into orders.
 func (h *Host) obey(ctx context.Context, s *daemon.Signals, e program.Env) {

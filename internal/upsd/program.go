@@ -239,7 +239,7 @@ func (u *unit) run(ctx context.Context) error {
 		front.Close()
 		return err
 	}
-	defer u.log.NeverWait()(logFlush) // a terminal that is stopped is no reason to serve nobody
+	defer u.log.NeverWait()(daemon.LogFlush) // a terminal that is stopped is no reason to serve nobody
 	notify := daemon.NewServiceNotifier(u.env.Getenv)
 	defer notify.Stopping("")
 	var wg sync.WaitGroup
@@ -256,9 +256,6 @@ func (u *unit) run(ctx context.Context) error {
 	}
 	return nil
 }
-
-// logFlush is how long the end waits for whoever reads the log.
-const logFlush = time.Second
 
 // start does everything that can go wrong in C's order: what needs root first.
 func (u *unit) start(ctx context.Context) (*Front, error) {

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os/exec"
 	"sync"
-	"time"
 
 	"gonut/internal/conf"
 	"gonut/internal/daemon"
@@ -200,7 +199,7 @@ func (p *process) serve(ctx context.Context, c conf.UPSMon, s Shutdowner, ready 
 	if err != nil {
 		return err
 	}
-	defer p.log.NeverWait()(logFlush)
+	defer p.log.NeverWait()(daemon.LogFlush)
 	deps := p.deps(c, s)
 	deps.ParentGone = parentGone
 	d := New(c, deps)
@@ -216,9 +215,6 @@ func (p *process) serve(ctx context.Context, c conf.UPSMon, s Shutdowner, ready 
 	}
 	return err
 }
-
-// logFlush is how long the end of upsmon waits for whoever reads its log.
-const logFlush = time.Second
 
 // deps is what a daemon on this host needs.
 func (p *process) deps(c conf.UPSMon, s Shutdowner) Deps {
